@@ -1,0 +1,106 @@
+"""What kopf watches, and how: it lists, watches and authenticates; nothing else of it is used.
+
+Its handlers only pass raw objects on, on the event loop, without an await: the order of one object's versions stays what
+the API server sent. They are all `on.event` handlers, which store nothing, so kopf never writes to the cluster: no
+finalizer, no annotation, no Event. (`kopf.index`, daemons, timers and the create/update/delete handlers would.)
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+import kopf
+import msgspec
+
+from diem_operator.model.metadata import RawObject
+from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, JOB_LABEL_SELECTOR, VERSION
+
+Observer = Callable[[str | None, RawObject], None]
+"""Takes the type (None for an object of a list) and the object."""
+
+EventCounter = Callable[[str, str | None], None]
+"""Takes the resource and the type."""
+
+Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
+
+REQUEST_TIMEOUT_SECONDS: Final = 30.0
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+INACTIVITY_TIMEOUT_SECONDS: Final = 70.0
+IDLE_WORKER_SECONDS: Final = 0.05
+CHUNK_SIZE: Final = 500
+LOGIN_RETRY_SECONDS: Final = 5.0
+
+
+class Observers(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told about objects, and which objects.
+
+    Attributes:
+        is_served: whether objects of a namespace are passed on.
+        count: is told about every object, whoever it is for.
+    """
+
+    diemjob: Observer
+    job: Observer
+    apikey: Observer
+    is_served: Callable[[str], bool]
+    count: EventCounter
+
+
+class EndlessBackoffs:
+    """Pauses between attempts of one request, in seconds; kopf gives up, and ends, when they run out.
+
+    An API server that is away for minutes is no reason to end: a restarted container would have to wait for the kubelet's
+    own backoff, and list everything again.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Return a new series, because kopf iterates anew for each request."""
+        yield from (0.5, 1.0, 2.0)
+        while True:
+            yield 5.0
+
+
+def build_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.queueing.idle_timeout = IDLE_WORKER_SECONDS
+    settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
+    settings.networking.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    settings.networking.error_backoffs = EndlessBackoffs()
+    settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT_SECONDS
+    settings.watching.chunk_size = CHUNK_SIZE
+    settings.watching.label_selectors["batch", "v1", "jobs"] = JOB_LABEL_SELECTOR
+    return settings
+
+
+def build_registry(observers: Observers, *, login: Login) -> kopf.OperatorRegistry:
+    """Return handlers that pass objects on to `observers`; kopf's global registry, which adds logins, is not used."""
+    registry = kopf.OperatorRegistry()
+
+    # ErrorsMode.TEMPORARY: without credentials nothing works, and a task of kopf that gave up would not be noticed.
+    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=LOGIN_RETRY_SECONDS)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf passes whatever it has
+        return await login()
+
+    _watch(registry, observers, ("batch", "v1", "jobs"), observers.job)
+    _watch(registry, observers, (GROUP, VERSION, DIEMJOB_PLURAL), observers.diemjob)
+    _watch(registry, observers, (GROUP, VERSION, DIEMAPIKEY_PLURAL), observers.apikey)
+    return registry
+
+
+def _watch(
+    registry: kopf.OperatorRegistry, observers: Observers, resource: tuple[str, str, str], observe: Observer
+) -> None:
+    group, version, plural = resource
+
+    # A coroutine, because kopf runs plain functions in threads. It must return nothing: a result would be patched into
+    # the object's status.
+    @kopf.on.event(group, version, plural, registry=registry, id=f"observe-{plural}")
+    async def pass_on(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf passes whatever it has
+        raw: RawObject = dict(event["object"])
+        event_type = event["type"]
+        observers.count(plural, event_type)
+        if observers.is_served(raw["metadata"].get("namespace", "")):
+            observe(event_type, raw)

@@ -1,0 +1,142 @@
+"""What Prometheus is told. Holds numbers only: no decision reads them, and nothing here knows where they come from.
+
+Names follow the Prometheus conventions: base units, `_total` for counters. Labels have few values: a DiemJob, a run
+or a key is never one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+OPERATOR: Final = "diem_operator"
+API: Final = "diem_api"
+
+NO_ANSWER: Final = "none"
+"""The `code` of a request that got no HTTP status."""
+
+_REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_WAIT_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
+
+
+def build_registry() -> CollectorRegistry:
+    """Return a registry that already tells about the process, its interpreter and its garbage."""
+    registry = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class RequestMetrics:
+    """Requests to the Kubernetes API server, of either process."""
+
+    def __init__(self, registry: CollectorRegistry, *, process: str) -> None:
+        self._requests = Counter(
+            "kubernetes_requests",
+            "Requests to the Kubernetes API server by HTTP method, resource and status code.",
+            ("method", "resource", "code"),
+            namespace=process,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "kubernetes_request_duration_seconds",
+            "Time until the Kubernetes API server's answer was read.",
+            ("method", "resource"),
+            namespace=process,
+            registry=registry,
+            buckets=_REQUEST_BUCKETS,
+        )
+
+    def observe(self, method: str, resource: str, status: int | None, seconds: float) -> None:
+        """Count one request; its signature is that of the client's observer.
+
+        Args:
+            method: the HTTP method.
+            resource: the plural, with the subresource if any: `diemjobs/status`.
+            status: the HTTP status; None when no answer came.
+            seconds: how long it took.
+        """
+        code = NO_ANSWER if status is None else str(status)
+        self._requests.labels(method, resource, code).inc()
+        self._seconds.labels(method, resource).observe(seconds)
+
+
+class ControllerMetrics:
+    """One controller's queue and reconciles; `controller` is the plural of what it works on."""
+
+    def __init__(self, metrics: "OperatorMetrics", controller: str) -> None:
+        self._metrics = metrics
+        self._controller = controller
+
+    def observe_reconcile(self, outcome: str, seconds: float) -> None:
+        """Count one reconcile; `outcome` is one of a few words such as `done`, `retry` or `error`."""
+        self._metrics.reconciles.labels(self._controller, outcome).inc()
+        self._metrics.reconcile_seconds.labels(self._controller).observe(seconds)
+
+    def observe_queue_wait(self, seconds: float) -> None:
+        """Record how long a due key waited for a worker."""
+        self._metrics.queue_wait_seconds.labels(self._controller).observe(seconds)
+
+    def read_queue_depth_from(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of due keys whenever Prometheus asks us."""
+        self._metrics.queue_depth.labels(self._controller).set_function(count)
+
+    def read_stored_objects_from(self, count: Callable[[], float], *, resource: str) -> None:
+        """Ask `count` for the number of cached objects whenever Prometheus asks us."""
+        self._metrics.stored_objects.labels(resource).set_function(count)
+
+
+class OperatorMetrics:
+    """Everything the operator counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = RequestMetrics(registry, process=OPERATOR)
+        self.reconciles = self._counter(
+            "reconciles", "Reconciles by controller and outcome.", ("controller", "outcome")
+        )
+        self.reconcile_seconds = self._histogram(
+            "reconcile_duration_seconds", "Time of one reconcile.", ("controller",), _RECONCILE_BUCKETS
+        )
+        self.queue_wait_seconds = self._histogram(
+            "queue_wait_seconds", "Time a due key waited for a worker.", ("controller",), _WAIT_BUCKETS
+        )
+        self.queue_depth = self._gauge("queue_depth", "Due keys that wait for a worker.", ("controller",))
+        self.stored_objects = self._gauge("stored_objects", "Objects in the watch cache.", ("resource",))
+        self.watch_events = self._counter(
+            "watch_events", "Objects received from lists and watches.", ("resource", "type")
+        )
+        self.run_transitions = self._counter("run_transitions", "Runs that entered a phase.", ("phase",))
+        self.live_runs = self._gauge("live_runs", "Runs that are not over.")
+        self.leader = self._gauge("leader", "Whether this replica is the one that writes (1) or stands by (0).")
+        self.events = self._counter("kubernetes_events", "Kubernetes Events by what became of them.", ("outcome",))
+
+    def for_controller(self, controller: str) -> ControllerMetrics:
+        """Return what one controller may touch."""
+        return ControllerMetrics(self, controller)
+
+    def observe_transition(self, phase: str) -> None:
+        """Count a run that entered a phase."""
+        self.run_transitions.labels(phase).inc()
+
+    def observe_watch_event(self, resource: str, event_type: str | None) -> None:
+        """Count an object from a watch; objects of a list have no type."""
+        self.watch_events.labels(resource, event_type or "LISTED").inc()
+
+    def observe_kubernetes_event(self, outcome: str) -> None:
+        """Count what became of a Kubernetes Event."""
+        self.events.labels(outcome).inc()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, namespace=OPERATOR, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, namespace=OPERATOR, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, labels, namespace=OPERATOR, registry=self.registry, buckets=buckets)

@@ -1,0 +1,69 @@
+"""Policies that write down Jobs the status does not know, and remove those that should not run.
+
+The ordinary start ends here too: the POST makes a Job whose run is unseen, and recording it is the same act as after a
+crash between the two. One path, walked every time, instead of a recovery that nobody walks.
+"""
+
+from diem_operator.model import reasons
+from diem_operator.model.diemjob import DiemJobStatus, Phase
+from diem_operator.model.job import Job
+from diem_operator.planning.following import advance
+from diem_operator.planning.ids import find_state_start, is_seen
+from diem_operator.planning.statuses import build_run_of_job, finish_run, settle, with_past_run, with_run
+from diem_operator.planning.steps import DeleteJob, Step, WriteStatus
+from diem_operator.planning.world import PostOutcome, World
+
+
+def record_unseen_jobs(world: World) -> Step | None:
+    """Record every owned Job whose run is unseen: one as the live run where none is live, the others as history."""
+    if not world.unseen_jobs:
+        return None
+    jobs = list(world.unseen_jobs)
+    latest = None if world.live else jobs.pop(0)
+    status = world.diemjob.status
+    for job in reversed(jobs):
+        status = _record_past(world, status, job)
+    if latest is not None:
+        status = with_run(status, advance(world, build_run_of_job(status, latest), latest))
+    return WriteStatus(status=settle(world, status, records_start=_holds_due_start(world)))
+
+
+def _holds_due_start(world: World) -> bool:
+    """Whether the start that is due has made one of the unseen Jobs.
+
+    A start by state has, too, where an unseen Job bears a later `state-N`: then it is the count that was lost.
+    """
+    due = world.due
+    if due is None:
+        return False
+    ids = [job.run_id for job in world.unseen_jobs if job.run_id is not None]
+    return due.id in ids or (due.is_by_state and any(find_state_start(run_id) for run_id in ids))
+
+
+def _record_past(world: World, status: DiemJobStatus, job: Job) -> DiemJobStatus:
+    run = build_run_of_job(status, job)
+    if job.is_finished:
+        return with_past_run(status, advance(world, run, job))
+    ended = finish_run(run, Phase.STOPPED, reason=reasons.SUPERSEDED, message="", at=world.now)
+    return with_past_run(status, ended)
+
+
+def record_vanished_job(world: World) -> Step | None:
+    """Record a Job that this process created and that was gone before its run was recorded; it is not made again."""
+    attempt = world.attempt
+    if attempt is None or attempt.outcome is not PostOutcome.CREATED or attempt.job is None:
+        return None
+    if world.live is not None or is_seen(world.diemjob.status, attempt.request.id):
+        return None
+    status = world.diemjob.status
+    records_start = world.due is not None and world.due.id == attempt.request.id
+    status = with_run(status, build_run_of_job(status, attempt.job))
+    return WriteStatus(status=settle(world, status, records_start=records_start))
+
+
+def delete_stray_jobs(world: World) -> Step | None:
+    """Delete an unfinished Job of a run that is known and not live: the late write of a leader that no longer leads."""
+    for job in world.stray_jobs:
+        if not job.metadata.is_being_deleted:
+            return DeleteJob(job=job, propagation="Foreground", reason=reasons.SUPERSEDED)
+    return None

@@ -1,0 +1,106 @@
+"""Policies that create the Job of a run: gate by gate, and never twice.
+
+A POST whose outcome is unknown is repeated, unchanged, before anything else is decided for its DiemJob: until then
+neither "it runs" nor "it does not" is true, and every other decision would rest on one of the two.
+"""
+
+import msgspec
+
+from diem_operator.model import reasons
+from diem_operator.model.diemjob import Phase
+from diem_operator.planning.ids import is_seen
+from diem_operator.planning.job_manifest import build_job
+from diem_operator.planning.parameters import check_parameters, check_template
+from diem_operator.planning.rules import StartRequest, build_next_number
+from diem_operator.planning.statuses import build_submitted_run, finish_run, settle, with_run
+from diem_operator.planning.steps import CreateJob, Step, Wait, WriteStatus
+from diem_operator.planning.timing import find_start_deadline_seconds_left
+from diem_operator.planning.world import Attempt, PostOutcome, World
+
+_SHOWN_FAILURES = 2
+"""From this failure on the reason is written to status; the first is usually over before anyone could read it."""
+
+_PERMANENT_OUTCOMES = {PostOutcome.REJECTED: reasons.JOB_REJECTED, PostOutcome.NAME_TAKEN: reasons.JOB_NAME_TAKEN}
+
+
+def settle_unknown_post(world: World) -> Step | None:
+    """Repeat a POST of unknown outcome."""
+    attempt = world.attempt
+    if attempt is None or attempt.outcome is not PostOutcome.UNKNOWN:
+        return None
+    if any(job.run_id == attempt.request.id for job in world.owned):
+        return None
+    return _retry(world, attempt) or CreateJob(request=attempt.request, manifest=attempt.manifest)
+
+
+def start(world: World) -> Step | None:
+    """Create the Job of the start that is due, when nothing else is live."""
+    return None if world.live is not None or world.due is None else create(world, world.due)
+
+
+def create(world: World, request: StartRequest) -> Step:
+    """Create the Job of a run, whether or not it is recorded as Submitted already."""
+    problems = _find_problems(world, request)
+    if problems:
+        return _fail(world, request, reasons.INVALID_PARAMETERS, "; ".join(problems))
+    attempt = world.attempt if world.attempt is not None and world.attempt.request.id == request.id else None
+    if attempt is not None and attempt.outcome in _PERMANENT_OUTCOMES:
+        return _fail(world, request, _PERMANENT_OUTCOMES[attempt.outcome], attempt.message)
+    if world.has_jobs_of_older_uid or world.has_unfinished_job:
+        message = "Jobs of an earlier run are still being removed"
+        return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or _wait(world, None)
+    again = None if attempt is None else _retry(world, attempt)
+    return again or CreateJob(request=request, manifest=_build_manifest(world, request))
+
+
+def _find_problems(world: World, request: StartRequest) -> tuple[str, ...]:
+    spec = world.diemjob.spec
+    wrong_values = check_parameters(spec.parameters, request.parameters)
+    return (*wrong_values, *check_template(spec.parameters, spec.job_template))
+
+
+def _build_manifest(world: World, request: StartRequest) -> dict[str, object]:
+    status = world.diemjob.status
+    is_recorded = status.run is not None and status.run.id == request.id
+    number = status.run.number if is_recorded and status.run is not None else build_next_number(status)
+    return build_job(world.diemjob, request, number=number)
+
+
+def _retry(world: World, attempt: Attempt) -> Step | None:
+    """Return what comes before the POST is repeated: telling why it has to be, and waiting; None when it is time."""
+    if attempt.failures >= _SHOWN_FAILURES:
+        shown = _show(world, attempt.request, attempt.reason, attempt.message)
+        if shown is not None:
+            return shown
+    return _wait(world, attempt.retry_in_seconds) if attempt.retry_in_seconds > 0 else None
+
+
+def _wait(world: World, seconds: float | None) -> Wait:
+    left = None if world.live is None else find_start_deadline_seconds_left(world, world.live)
+    waits = [wait for wait in (seconds, left) if wait is not None]
+    return Wait(seconds=max(0.0, min(waits)) if waits else None)
+
+
+def _show(world: World, request: StartRequest, reason: str, message: str) -> WriteStatus | None:
+    """Record the run as Submitted for this reason; None where that is what the status says, or another run is live."""
+    live, status = world.live, world.diemjob.status
+    is_recorded = live is not None and live.id == request.id
+    if not is_recorded and (live is not None or is_seen(status, request.id)):
+        return None
+    run = live if is_recorded and live is not None else build_submitted_run(status, request)
+    shown = msgspec.structs.replace(run, phase=Phase.SUBMITTED, reason=reason, message=message)
+    if shown == live:
+        return None
+    return WriteStatus(status=settle(world, with_run(status, shown), records_start=_is_due(world, request)))
+
+
+def _fail(world: World, request: StartRequest, reason: str, message: str) -> WriteStatus:
+    status = world.diemjob.status
+    live = world.live
+    run = live if live is not None and live.id == request.id else build_submitted_run(status, request)
+    failed = finish_run(run, Phase.FAILED, reason=reason, message=message, at=world.now)
+    return WriteStatus(status=settle(world, with_run(status, failed), records_start=_is_due(world, request)))
+
+
+def _is_due(world: World, request: StartRequest) -> bool:
+    return world.due is not None and world.due.id == request.id

@@ -1,0 +1,88 @@
+"""Limits in seconds: when a start is late, when pods are worth a look, when a finished Job may go."""
+
+from datetime import datetime
+
+from diem_operator.model.diemjob import Phase, RunStatus
+from diem_operator.model.job import Job
+from diem_operator.planning.world import World
+
+FIRST_INSPECTION_SECONDS = 3.0
+"""A pod usually runs by then; only after that its absence is looked into."""
+
+MAX_INSPECTION_INTERVAL_SECONDS = 60.0
+
+DELETION_BLOCKED_SECONDS = 60.0
+"""A Job that is still being deleted after this, and after its pods' own grace, is looked into."""
+
+MIN_FINISHED_JOB_SECONDS = 60.0
+"""Finished Jobs stay at least this long, so that a start repeated after a crash meets its Job."""
+
+
+def find_start_deadline_seconds_left(world: World, run: RunStatus) -> float | None:
+    """Return the seconds until spec.startDeadlineSeconds is over for this run; None where it does not apply."""
+    limit = world.diemjob.spec.start_deadline_seconds
+    if limit is None or run.phase not in {Phase.SUBMITTED, Phase.PENDING}:
+        return None
+    since = _parse_time(run.requested_at) or _find_created_at(world, run) or _find_reconciling_since(world)
+    return limit - world.age_seconds(since)
+
+
+def _parse_time(text: str) -> datetime | None:
+    """Return an RFC 3339 time; None for anything else a person may have written."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _find_created_at(world: World, run: RunStatus) -> datetime | None:
+    job = world.find_job(run)
+    return None if job is None else job.metadata.creation_timestamp
+
+
+def _find_reconciling_since(world: World) -> datetime | None:
+    for condition in world.diemjob.status.conditions:
+        if condition.type == "Reconciling" and condition.status == "True":
+            return condition.last_transition_time
+    return None
+
+
+def is_inspection_due(world: World, job: Job) -> bool:
+    """Whether the Job's pods are to be looked up now."""
+    left = find_inspection_seconds_left(world, job)
+    return left is not None and left <= 0
+
+
+def find_inspection_seconds_left(world: World, job: Job) -> float | None:
+    """Return the seconds until the next look at the Job's pods, ever rarer; None where nothing is to be learnt."""
+    live = world.live
+    if live is None or live.phase not in {Phase.PENDING, Phase.STOPPING} or job.spec.suspend or job.is_finished:
+        return None
+    if live.phase is Phase.STOPPING:
+        since, first = job.metadata.deletion_timestamp, DELETION_BLOCKED_SECONDS
+    else:
+        since, first = job.metadata.creation_timestamp, FIRST_INSPECTION_SECONDS
+    waited = world.age_seconds(since)
+    inspection = world.inspection
+    if inspection is None or inspection.job_uid != job.uid or (since is not None and inspection.at < since):
+        return first - waited
+    interval = min(max(FIRST_INSPECTION_SECONDS, waited / 4), MAX_INSPECTION_INTERVAL_SECONDS)
+    return interval - world.age_seconds(inspection.at)
+
+
+def find_removal_seconds_left(world: World, job: Job, *, is_kept: bool) -> float | None:
+    """Return the seconds until a finished Job is to be removed; None while the limits keep it.
+
+    Args:
+        world: what is known.
+        job: a finished Job whose run is recorded.
+        is_kept: whether it is among the jobHistoryLimit latest.
+    """
+    ttl = world.diemjob.spec.ttl_seconds_after_finished
+    if is_kept and ttl is None:
+        return None
+    finish = job.finish
+    finished_at = None if finish is None else finish.last_transition_time
+    limit = ttl if is_kept and ttl is not None else 0
+    return max(float(limit), MIN_FINISHED_JOB_SECONDS) - world.age_seconds(finished_at)

@@ -1,0 +1,157 @@
+"""What a decision rests on: one DiemJob, the Jobs around it, and what this process remembers of its own last POST."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from diem_operator.model.diemjob import DiemJob, RunStatus
+from diem_operator.model.job import Job
+from diem_operator.model.metadata import RawObject, Resource
+from diem_operator.model.names import RunId
+from diem_operator.planning.ids import is_seen
+from diem_operator.planning.rules import StartRequest, find_due_start, find_live_run, find_superseding_start
+
+
+class PostOutcome(StrEnum):
+    """What is known of the last POST of a Job.
+
+    CREATED     the Job exists or existed, ours (also met as AlreadyExists)
+    UNKNOWN     it may exist: time-out, reset, 5xx
+    DEFERRED    it does not exist, and a later POST may succeed: quota, admission, throttling, no connection
+    REJECTED    it does not exist, and the same manifest never will: invalid
+    NAME_TAKEN  an object that is not ours has its name
+    """
+
+    CREATED = "Created"
+    UNKNOWN = "Unknown"
+    DEFERRED = "Deferred"
+    REJECTED = "Rejected"
+    NAME_TAKEN = "NameTaken"
+
+
+class Attempt(Resource, frozen=True, kw_only=True):
+    """The last POST for a DiemJob whose outcome status does not show yet; kept in memory by the leader that sent it.
+
+    Args:
+        request: the run it is for.
+        manifest: the Job as it was sent; a repetition sends the same.
+        outcome: what is known of it.
+        reason: for the Reconciling condition, while it has to be repeated.
+        message: what the API server said, shortened.
+        job: the Job, once it is known to be ours.
+        retry_in_seconds: how long to wait before repeating it; not positive when it is time.
+        failures: how many POSTs for this run have not created it.
+    """
+
+    request: StartRequest
+    manifest: RawObject
+    outcome: PostOutcome
+    reason: str = ""
+    message: str = ""
+    job: Job | None = None
+    retry_in_seconds: float = 0
+    failures: int = 0
+
+
+class Inspection(Resource, frozen=True, kw_only=True):
+    """Why a Job's pods are not there, or that one is, as looked up at `at`; only for that Job."""
+
+    job_uid: str
+    at: datetime
+    has_running_pod: bool = False
+    reason: str = ""
+    message: str = ""
+    deletion_blocker: str = ""
+
+
+class World(Resource, frozen=True, kw_only=True, dict=True):
+    """One DiemJob and all that decides what to do about it.
+
+    Args:
+        diemjob: as read; its resourceVersion is the precondition of what is written.
+        jobs: every known Job that a DiemJob of this name owns, whatever that DiemJob's uid.
+        attempt: see Attempt.
+        inspection: see Inspection.
+        is_live: whether diemjob and jobs were read from the API server after the decision before this one, so that
+            absence proves something; otherwise they come from a cache.
+        now: aware UTC time; for display and for limits in seconds, never for order.
+    """
+
+    diemjob: DiemJob
+    now: datetime
+    jobs: tuple[Job, ...] = ()
+    attempt: Attempt | None = None
+    inspection: Inspection | None = None
+    is_live: bool = False
+
+    @cached_property
+    def live(self) -> RunStatus | None:
+        """The run that may still change."""
+        return find_live_run(self.diemjob.status)
+
+    @cached_property
+    def due(self) -> StartRequest | None:
+        """The start that is due and not recorded."""
+        return find_due_start(self.diemjob.spec, self.diemjob.status, self.diemjob.metadata.uid)
+
+    @cached_property
+    def is_superseded(self) -> bool:
+        """Whether a new id ends the live run."""
+        superseding = find_superseding_start(self.diemjob.spec, self.diemjob.status, self.diemjob.metadata.uid)
+        return superseding is not None
+
+    @cached_property
+    def owned(self) -> tuple[Job, ...]:
+        """The Jobs this very DiemJob owns."""
+        return tuple(job for job in self.jobs if job.owner and job.owner.uid == self.diemjob.metadata.uid)
+
+    @cached_property
+    def has_jobs_of_older_uid(self) -> bool:
+        """Whether Jobs are left of a deleted DiemJob of the same name."""
+        return len(self.owned) < len(self.jobs)
+
+    @cached_property
+    def has_unfinished_job(self) -> bool:
+        """Whether a Job this DiemJob owns is not over."""
+        return any(not job.is_finished for job in self.owned)
+
+    @cached_property
+    def live_job(self) -> Job | None:
+        """The Job of the live run."""
+        return None if self.live is None else self.find_job(self.live)
+
+    @cached_property
+    def unseen_jobs(self) -> tuple[Job, ...]:
+        """Owned Jobs whose run the status does not know, unfinished ones first, the latest run first among equals."""
+        unseen = [job for job in self.owned if job.run_id and not is_seen(self.diemjob.status, job.run_id)]
+        return tuple(sorted(unseen, key=lambda job: (job.is_finished, -job.run_number, job.metadata.name)))
+
+    @cached_property
+    def stray_jobs(self) -> tuple[Job, ...]:
+        """Unfinished owned Jobs whose run the status knows and does not regard as live."""
+        return tuple(
+            job
+            for job in self.owned
+            if job.run_id and not job.is_finished and job is not self.live_job and job not in self.unseen_jobs
+        )
+
+    def find_job(self, run: RunStatus) -> Job | None:
+        """Return the owned Job of a recorded run: the one recorded with it, else the one that carries its id."""
+        candidates = [job for job in self.owned if run.id == job.run_id or (run.job_uid and run.job_uid == job.uid)]
+        exact = [job for job in candidates if job.uid == run.job_uid]
+        return next(iter(exact or candidates), None)
+
+    def find_job_by_id(self, run_id: RunId) -> Job | None:
+        """Return the owned Job that carries this run id."""
+        return next((job for job in self.owned if job.run_id == run_id), None)
+
+    def find_attempt(self, outcome: PostOutcome, run_id: str) -> Attempt | None:
+        """Return the last POST if it was for this run and came out so."""
+        attempt = self.attempt
+        if attempt is None or (attempt.outcome, attempt.request.id) != (outcome, run_id):
+            return None
+        return attempt
+
+    def age_seconds(self, since: datetime | None) -> float:
+        """Return the seconds since then; 0 for None or the future."""
+        return 0 if since is None else max(0.0, (self.now - since) / timedelta(seconds=1))

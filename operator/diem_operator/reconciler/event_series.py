@@ -1,0 +1,84 @@
+"""How many Events of one kind a DiemJob may have before they are combined; pure, the time is an argument.
+
+A DiemJob on a busy schedule, or one that fails at once whenever it is started, would fill its namespace with Events
+that nobody reads. Of each reason a few appear one by one; after that, one a minute stands for all.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from diem_operator.reconciler.event_manifest import EventDraft, combine
+
+BURST: Final = 10
+"""As many appear one by one; spent ones come back at the rate of one a REFILL_SECONDS."""
+
+REFILL_SECONDS: Final = 60.0
+MAX_SERIES: Final = 4096
+
+
+class _Series:
+    """The Events of one reason about one DiemJob."""
+
+    def __init__(self, now: float) -> None:
+        self.allowance = float(BURST)
+        self.refilled_at = now
+        self.held_back = 0
+        self.latest: EventDraft | None = None
+
+    def refill(self, now: float) -> None:
+        gained = (now - self.refilled_at) / REFILL_SECONDS
+        self.allowance = min(float(BURST), self.allowance + gained)
+        self.refilled_at = now
+
+
+class EventSeries:
+    """Decides for each draft: now, or later as part of a combined one."""
+
+    def __init__(self) -> None:
+        self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()
+
+    def admit(self, draft: EventDraft, *, now: float) -> bool:
+        """Return whether to post the draft now; if not, it is held back.
+
+        Args:
+            draft: the new one.
+            now: seconds on a clock that never steps.
+        """
+        series = self._find(draft, now)
+        series.refill(now)
+        if series.allowance >= 1 and not series.held_back:
+            series.allowance -= 1
+            return True
+        series.held_back += 1
+        series.latest = draft
+        return False
+
+    def release(self, *, now: float) -> tuple[EventDraft, ...]:
+        """Return the combined drafts that may be posted by now."""
+        return tuple(self._combine(series) for series in self._series.values() if self._is_due(series, now))
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether `release` will have something to return some time."""
+        return any(series.held_back for series in self._series.values())
+
+    def _find(self, draft: EventDraft, now: float) -> _Series:
+        key = (draft.about.uid, draft.reason)
+        series = self._series.setdefault(key, _Series(now))
+        self._series.move_to_end(key)
+        if len(self._series) > MAX_SERIES:
+            self._series.popitem(last=False)
+        return series
+
+    @staticmethod
+    def _is_due(series: _Series, now: float) -> bool:
+        series.refill(now)
+        return bool(series.held_back) and series.allowance >= 1
+
+    @staticmethod
+    def _combine(series: _Series) -> EventDraft:
+        assert series.latest is not None, "held back means there is a latest one"
+        combined = combine(series.latest, count=series.held_back)
+        series.allowance -= 1
+        series.held_back, series.latest = 0, None
+        return combined

@@ -1,0 +1,158 @@
+"""Kubernetes Events: tells people what became of runs, after the fact and on a best-effort basis.
+
+`record` only queues; a background task posts, one at a time. Nothing waits for it, nothing depends on it: what cannot
+be posted is logged and forgotten, because `status` has it all.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Protocol
+
+from diem_operator.cluster.errors import AlreadyExists, OutcomeUnknown, RequestNotSent, TooManyRequests
+from diem_operator.model.diemjob import DiemJob, RunStatus
+from diem_operator.model.metadata import RawObject
+from diem_operator.reconciler.event_manifest import EventDraft, EventType, build_event
+from diem_operator.reconciler.event_series import EventSeries
+
+logger = logging.getLogger(__name__)
+
+MAX_QUEUED: Final = 1000
+MAX_REMEMBERED: Final = 4096
+RETRY_SECONDS: Final = (1.0, 5.0, 15.0)
+POST_TIMEOUT_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 0.02
+"""Between two posts: Events never take the API server's time from the writes that start and stop runs."""
+RELEASE_SECONDS: Final = 10.0
+"""Between two looks at what was held back."""
+
+
+class EventWriter(Protocol):
+    """The part of `cluster.events` that is used here."""
+
+    async def create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> object:
+        """Create an Event."""
+
+
+class EventRecorder:
+    """Queues Events and posts them in the background.
+
+    Args:
+        writer: creates Events.
+        reporter: names this process in them.
+        now: the wall time, for people to read.
+        observe: is told what became of each Event: posted, repeated, held_back, dropped or failed.
+    """
+
+    def __init__(
+        self,
+        writer: EventWriter,
+        *,
+        reporter: str,
+        now: Callable[[], datetime],
+        observe: Callable[[str], None] = lambda _outcome: None,
+    ) -> None:
+        self._writer = writer
+        self._reporter = reporter
+        self._now = now
+        self._observe = observe
+        self._queued: OrderedDict[str, EventDraft] = OrderedDict()
+        self._recorded: OrderedDict[str, None] = OrderedDict()
+        self._series = EventSeries()
+        self._has_work = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def record(
+        self,
+        diemjob: DiemJob,
+        *,
+        reason: str,
+        message: str,
+        run: RunStatus,
+        type: EventType = "Normal",  # noqa: A002 - named as the field of an Event
+    ) -> None:
+        """Queue an Event about a run; the same reason of the same run is told once."""
+        draft = EventDraft(
+            about=diemjob.metadata, run_id=run.id, reason=reason, message=message, type=type, at=self._now()
+        )
+        if not self._is_new(draft.name):
+            return
+        if self._series.admit(draft, now=asyncio.get_running_loop().time()):
+            self._enqueue(draft)
+        else:
+            self._observe("held_back")
+            self._has_work.set()
+
+    async def run(self) -> None:
+        """Post what is queued, until cancelled."""
+        while True:
+            await self._wait_for_work()
+            for draft in self._series.release(now=asyncio.get_running_loop().time()):
+                self._enqueue(draft)
+            while self._queued:
+                _, draft = self._queued.popitem(last=False)
+                await self._post(draft)
+                await asyncio.sleep(PAUSE_SECONDS)
+            self._is_idle.set()
+
+    async def drain(self) -> None:
+        """Return when everything queued so far is posted or given up; `run` must be running."""
+        await self._is_idle.wait()
+
+    def _is_new(self, name: str) -> bool:
+        if name in self._recorded:
+            return False
+        self._recorded[name] = None
+        if len(self._recorded) > MAX_REMEMBERED:
+            self._recorded.popitem(last=False)
+        return True
+
+    def _enqueue(self, draft: EventDraft) -> None:
+        if len(self._queued) >= MAX_QUEUED:
+            self._give_up(self._queued.popitem(last=False)[1], "dropped", f"more than {MAX_QUEUED} were waiting")
+        self._queued[draft.name] = draft
+        self._is_idle.clear()
+        self._has_work.set()
+
+    async def _wait_for_work(self) -> None:
+        timeout = RELEASE_SECONDS if self._series.holds_back else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._has_work.wait()
+        except TimeoutError:
+            pass
+        self._has_work.clear()
+
+    async def _post(self, draft: EventDraft) -> None:
+        for delay in (*RETRY_SECONDS, None):
+            error = await self._try_to_post(draft)
+            if error is None:
+                return
+            if delay is None or not isinstance(error, OutcomeUnknown | RequestNotSent | TooManyRequests):
+                self._give_up(draft, "failed", str(error))
+                return
+            await asyncio.sleep(delay)
+
+    async def _try_to_post(self, draft: EventDraft) -> Exception | None:
+        manifest = build_event(draft, reporter=self._reporter)
+        try:
+            await self._writer.create(draft.about.namespace, manifest, timeout_seconds=POST_TIMEOUT_SECONDS)
+        except AlreadyExists:
+            self._observe("repeated")
+        except Exception as error:  # noqa: BLE001 - whatever it is, an Event is not worth the process
+            return error
+        else:
+            self._observe("posted")
+        return None
+
+    def _give_up(self, draft: EventDraft, outcome: str, why: str) -> None:
+        self._observe(outcome)
+        logger.warning(
+            "Gave up the Event %s: %s",
+            draft.reason,
+            why,
+            extra={"namespace": draft.about.namespace, "diemjob": draft.about.name, "run": draft.run_id},
+        )

@@ -1,0 +1,120 @@
+"""Everything that can be set, with its default; read once at start, then passed on. Reads no environment itself."""
+
+from typing import Final, Literal
+
+import msgspec
+
+DAY_SECONDS: Final = 24 * 60 * 60
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all settings: immutable; an unknown name is a mistake, not an extension."""
+
+
+class Tenant(Settings, frozen=True, kw_only=True):
+    """What the keys of one namespace get beyond that namespace.
+
+    Attributes:
+        org: the organisation named in their tokens; the namespace where empty.
+        namespaces: further namespaces whose DiemJobs they open, under ids `namespace/name`.
+    """
+
+    org: str = ""
+    namespaces: tuple[str, ...] = ()
+
+
+class KeySettings(Settings, frozen=True, kw_only=True):
+    """What the operator and the API must agree on about DiemApiKeys; both get the same values.
+
+    Attributes:
+        max_lifetime_seconds: a key ends at the latest this long after its creation; 0 for no limit.
+        tenants: by the namespace that holds the keys.
+    """
+
+    max_lifetime_seconds: int = 365 * DAY_SECONDS
+    tenants: dict[str, Tenant] = {}
+
+
+class ApiSettings(Settings, frozen=True, kw_only=True):
+    """The HTTP API.
+
+    Attributes:
+        missing_key_status: the HTTP status for requests without a key that opens anything. Old servers sent 403;
+            one value for all, because nothing is known about such a caller that could choose.
+        excluded_namespaces: DiemJobs there do not exist for callers (the operator's own namespace).
+        idle_timeout_seconds: also the time within which a request's headers must have arrived.
+        body_timeout_seconds: the time within which a request's body must have arrived.
+        max_waiting_requests: further requests with `wait` are answered at once.
+        cluster_timeout_seconds: for one request to the API server.
+        max_unconfirmed_seconds: without a word from the API server about DiemApiKeys for longer than this,
+            no key opens anything.
+        shutdown_seconds: how long requests in flight may take once the process is to end.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104 - a server in a pod; a NetworkPolicy says who reaches it
+    port: int = 8080
+    keys: KeySettings = KeySettings()
+    missing_key_status: Literal[401, 403] = 401
+    excluded_namespaces: tuple[str, ...] = ()
+    max_body_bytes: int = 64 * 1024
+    body_timeout_seconds: float = 10.0
+    idle_timeout_seconds: float = 75.0
+    max_wait_seconds: float = 60.0
+    max_waiting_requests: int = 1000
+    cluster_timeout_seconds: float = 10.0
+    max_unconfirmed_seconds: float = 120.0
+    shutdown_seconds: float = 10.0
+
+
+class LeaseSettings(Settings, frozen=True, kw_only=True):
+    """The Lease that says which replica writes.
+
+    Attributes:
+        duration_seconds: after this long without a renewal another replica may take over.
+        renew_seconds: a leader that could not renew for this long gives up; less than the duration.
+        retry_seconds: between two attempts to renew or to take over.
+    """
+
+    name: str = "diem-operator"
+    duration_seconds: float = 15.0
+    renew_seconds: float = 10.0
+    retry_seconds: float = 2.0
+
+
+class OperatorSettings(Settings, frozen=True, kw_only=True):
+    """The operator.
+
+    Attributes:
+        operator_namespace: where the operator runs, with its Lease and the signing secret.
+        namespaces: whose objects are served; all where empty.
+        serves_own_namespace: whether DiemJobs may live beside the operator; their Jobs could use its ServiceAccount.
+        workers: how many DiemJobs are worked on at the same time.
+        signing_secret_name: the Secret in the operator's namespace that holds the key which signs tokens.
+        shutdown_seconds: how long work in flight may take once the process is to end.
+    """
+
+    operator_namespace: str
+    namespaces: tuple[str, ...] = ()
+    serves_own_namespace: bool = False
+    workers: int = 16
+    keys: KeySettings = KeySettings()
+    signing_secret_name: str = "diem-operator-signing"  # noqa: S105 - the name of a Secret is none
+    lease: LeaseSettings = LeaseSettings()
+    probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
+    probe_port: int = 8081
+    shutdown_seconds: float = 2.0
+
+    @property
+    def excluded_namespaces(self) -> tuple[str, ...]:
+        """Namespaces whose objects are not looked at, whatever else is served."""
+        return () if self.serves_own_namespace else (self.operator_namespace,)
+
+
+def parse_tenants(text: str) -> dict[str, Tenant]:
+    """Read the tenants from JSON: `{"team-a": {"org": "leap", "namespaces": ["team-b"]}}`.
+
+    Raises:
+        msgspec.ValidationError: an entry is not of that form.
+        msgspec.DecodeError: the text is no JSON.
+    """
+    return msgspec.json.decode(text, type=dict[str, Tenant])
