@@ -12,7 +12,7 @@ def now() -> datetime:
 def steady_seconds() -> float:
     """Return seconds on a clock that never steps and goes on while the machine sleeps.
 
-    CLOCK_MONOTONIC stands still during a suspend, in which another replica may well take over a lease; where the platform
-    has no CLOCK_BOOTTIME it is still the best there is.
+    CLOCK_MONOTONIC stands still during a suspend, in which another replica may well take over a lease; where the
+    platform has no CLOCK_BOOTTIME it is still the best there is.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -140,3 +140,51 @@ class OperatorMetrics:
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, labels, namespace=OPERATOR, registry=self.registry, buckets=buckets)
+
+
+class ApiMetrics:
+    """Everything the API counts; an `action` is status, start, stop, or NO_ACTION where none was understood."""
+
+    NO_ACTION: Final = "none"
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = RequestMetrics(registry, process=API)
+        self._answers = Counter(
+            "requests", "Answers by action and HTTP status.", ("action", "code"), namespace=API, registry=registry
+        )
+        self._seconds = Histogram(
+            "request_duration_seconds",
+            "Time until the answer, including what the caller wanted to wait.",
+            ("action",),
+            namespace=API,
+            registry=registry,
+            buckets=(*_REQUEST_BUCKETS, 60.0),
+        )
+        self._authentications = Counter(
+            "authentications", "Keys that were shown, by verdict.", ("verdict",), namespace=API, registry=registry
+        )
+        self._cached = Gauge(
+            "cached_objects", "Objects in the watch cache.", ("resource",), namespace=API, registry=registry
+        )
+        self._waiting = Gauge(
+            "waiting_requests", "Requests that wait for a job to change.", namespace=API, registry=registry
+        )
+
+    def observe_answer(self, action: str | None, status: int, seconds: float) -> None:
+        """Count one answer."""
+        label = action or self.NO_ACTION
+        self._answers.labels(label, str(status)).inc()
+        self._seconds.labels(label).observe(seconds)
+
+    def observe_authentication(self, verdict: str) -> None:
+        """Count one key that was shown, or was missing."""
+        self._authentications.labels(verdict).inc()
+
+    def read_cached_objects_from(self, count: Callable[[], float], *, resource: str) -> None:
+        """Ask `count` for the number of cached objects whenever Prometheus asks us."""
+        self._cached.labels(resource).set_function(count)
+
+    def read_waiting_requests_from(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of requests that wait whenever Prometheus asks us."""
+        self._waiting.set_function(count)

@@ -41,6 +41,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     Attributes:
         missing_key_status: the HTTP status for requests without a key that opens anything. Old servers sent 403;
             one value for all, because nothing is known about such a caller that could choose.
+        namespaces: whose objects are served; all where empty.
         excluded_namespaces: DiemJobs there do not exist for callers (the operator's own namespace).
         idle_timeout_seconds: also the time within which a request's headers must have arrived.
         body_timeout_seconds: the time within which a request's body must have arrived.
@@ -48,13 +49,15 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
         cluster_timeout_seconds: for one request to the API server.
         max_unconfirmed_seconds: without a word from the API server about DiemApiKeys for longer than this,
             no key opens anything.
-        shutdown_seconds: how long requests in flight may take once the process is to end.
+        drain_seconds: how long requests are still taken once the process is to end, until load balancers know it.
+        shutdown_seconds: how long requests in flight may take after that.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a pod; a NetworkPolicy says who reaches it
     port: int = 8080
     keys: KeySettings = KeySettings()
     missing_key_status: Literal[401, 403] = 401
+    namespaces: tuple[str, ...] = ()
     excluded_namespaces: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024
     body_timeout_seconds: float = 10.0
@@ -63,6 +66,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     max_waiting_requests: int = 1000
     cluster_timeout_seconds: float = 10.0
     max_unconfirmed_seconds: float = 120.0
+    drain_seconds: float = 2.0
     shutdown_seconds: float = 10.0
 
 
@@ -71,14 +75,14 @@ class LeaseSettings(Settings, frozen=True, kw_only=True):
 
     Attributes:
         duration_seconds: after this long without a renewal another replica may take over.
-        renew_seconds: a leader that could not renew for this long gives up; less than the duration.
-        retry_seconds: between two attempts to renew or to take over.
+        renew_seconds: between two renewals by the leader.
+        poll_seconds: between two looks of a standby.
     """
 
     name: str = "diem-operator"
-    duration_seconds: float = 15.0
-    renew_seconds: float = 10.0
-    retry_seconds: float = 2.0
+    duration_seconds: int = 6
+    renew_seconds: float = 1.5
+    poll_seconds: float = 0.5
 
 
 class OperatorSettings(Settings, frozen=True, kw_only=True):
@@ -90,7 +94,6 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
         serves_own_namespace: whether DiemJobs may live beside the operator; their Jobs could use its ServiceAccount.
         workers: how many DiemJobs are worked on at the same time.
         signing_secret_name: the Secret in the operator's namespace that holds the key which signs tokens.
-        shutdown_seconds: how long work in flight may take once the process is to end.
     """
 
     operator_namespace: str
@@ -102,7 +105,6 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
     lease: LeaseSettings = LeaseSettings()
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
     probe_port: int = 8081
-    shutdown_seconds: float = 2.0
 
     @property
     def excluded_namespaces(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What kopf watches, and how: it lists, watches and authenticates; nothing else of it is used.
 
-Its handlers only pass raw objects on, on the event loop, without an await: the order of one object's versions stays what
-the API server sent. They are all `on.event` handlers, which store nothing, so kopf never writes to the cluster: no
+Its handlers only pass raw objects on, on the event loop, without an await: the order of one object's versions stays
+what the API server sent. They are all `on.event` handlers, which store nothing, so kopf never writes to the cluster: no
 finalizer, no annotation, no Event. (`kopf.index`, daemons, timers and the create/update/delete handlers would.)
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 import kopf
 import msgspec
 
+from diem_operator.handlers.storages import NoDifference, NoProgress
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, JOB_LABEL_SELECTOR, VERSION
 
@@ -48,8 +49,8 @@ class Observers(msgspec.Struct, frozen=True, kw_only=True):
 class EndlessBackoffs:
     """Pauses between attempts of one request, in seconds; kopf gives up, and ends, when they run out.
 
-    An API server that is away for minutes is no reason to end: a restarted container would have to wait for the kubelet's
-    own backoff, and list everything again.
+    An API server that is away for minutes is no reason to end: a restarted container would have to wait for the
+    kubelet's own backoff, and list everything again.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -65,6 +66,8 @@ def build_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
+    settings.persistence.diffbase_storage = NoDifference()
+    settings.persistence.progress_storage = NoProgress()
     settings.queueing.idle_timeout = IDLE_WORKER_SECONDS
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
     settings.networking.connect_timeout = CONNECT_TIMEOUT_SECONDS

@@ -9,33 +9,34 @@ from typing import Final
 
 from diem_operator.reconciler.event_manifest import EventDraft, combine
 
-BURST: Final = 10
-"""As many appear one by one; spent ones come back at the rate of one a REFILL_SECONDS."""
-
-REFILL_SECONDS: Final = 60.0
 MAX_SERIES: Final = 4096
 
 
 class _Series:
     """The Events of one reason about one DiemJob."""
 
-    def __init__(self, now: float) -> None:
-        self.allowance = float(BURST)
+    def __init__(self, now: float, *, allowance: float) -> None:
+        self.allowance = allowance
         self.refilled_at = now
         self.held_back = 0
         self.latest: EventDraft | None = None
 
-    def refill(self, now: float) -> None:
-        gained = (now - self.refilled_at) / REFILL_SECONDS
-        self.allowance = min(float(BURST), self.allowance + gained)
-        self.refilled_at = now
-
 
 class EventSeries:
-    """Decides for each draft: now, or later as part of a combined one."""
+    """Decides for each draft: now, or later as part of a combined one.
 
-    def __init__(self) -> None:
+    Args:
+        burst: as many of a series appear one by one.
+        refill_seconds: after this long, one more may.
+    """
+
+    def __init__(self, *, burst: int = 10, refill_seconds: float = 60.0) -> None:
+        self._burst = float(burst)
+        self._refill_seconds = refill_seconds
         self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._series)
 
     def admit(self, draft: EventDraft, *, now: float) -> bool:
         """Return whether to post the draft now; if not, it is held back.
@@ -45,7 +46,7 @@ class EventSeries:
             now: seconds on a clock that never steps.
         """
         series = self._find(draft, now)
-        series.refill(now)
+        self._refill(series, now)
         if series.allowance >= 1 and not series.held_back:
             series.allowance -= 1
             return True
@@ -64,15 +65,19 @@ class EventSeries:
 
     def _find(self, draft: EventDraft, now: float) -> _Series:
         key = (draft.about.uid, draft.reason)
-        series = self._series.setdefault(key, _Series(now))
+        series = self._series.setdefault(key, _Series(now, allowance=self._burst))
         self._series.move_to_end(key)
         if len(self._series) > MAX_SERIES:
             self._series.popitem(last=False)
         return series
 
-    @staticmethod
-    def _is_due(series: _Series, now: float) -> bool:
-        series.refill(now)
+    def _refill(self, series: _Series, now: float) -> None:
+        gained = (now - series.refilled_at) / self._refill_seconds
+        series.allowance = min(self._burst, series.allowance + gained)
+        series.refilled_at = now
+
+    def _is_due(self, series: _Series, now: float) -> bool:
+        self._refill(series, now)
         return bool(series.held_back) and series.allowance >= 1
 
     @staticmethod

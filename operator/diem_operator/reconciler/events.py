@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
+import msgspec
+
 from diem_operator.cluster.errors import AlreadyExists, OutcomeUnknown, RequestNotSent, TooManyRequests
 from diem_operator.model.diemjob import DiemJob, RunStatus
 from diem_operator.model.metadata import RawObject
@@ -21,12 +23,25 @@ logger = logging.getLogger(__name__)
 
 MAX_QUEUED: Final = 1000
 MAX_REMEMBERED: Final = 4096
-RETRY_SECONDS: Final = (1.0, 5.0, 15.0)
 POST_TIMEOUT_SECONDS: Final = 10.0
-PAUSE_SECONDS: Final = 0.02
-"""Between two posts: Events never take the API server's time from the writes that start and stop runs."""
-RELEASE_SECONDS: Final = 10.0
-"""Between two looks at what was held back."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast Events are posted: they never take the API server's time from the writes that start and stop runs.
+
+    Attributes:
+        pause_seconds: between two posts.
+        retry_seconds: before each further attempt to post one.
+        release_seconds: between two looks at what was held back.
+        burst: as many of one reason and DiemJob appear one by one.
+        refill_seconds: after this long, one more may.
+    """
+
+    pause_seconds: float = 0.02
+    retry_seconds: tuple[float, ...] = (1.0, 5.0, 15.0)
+    release_seconds: float = 10.0
+    burst: int = 10
+    refill_seconds: float = 60.0
 
 
 class EventWriter(Protocol):
@@ -44,6 +59,7 @@ class EventRecorder:
         reporter: names this process in them.
         now: the wall time, for people to read.
         observe: is told what became of each Event: posted, repeated, held_back, dropped or failed.
+        pace: how fast.
     """
 
     def __init__(
@@ -53,6 +69,7 @@ class EventRecorder:
         reporter: str,
         now: Callable[[], datetime],
         observe: Callable[[str], None] = lambda _outcome: None,
+        pace: Pace = Pace(),  # noqa: B008 - immutable
     ) -> None:
         self._writer = writer
         self._reporter = reporter
@@ -60,7 +77,8 @@ class EventRecorder:
         self._observe = observe
         self._queued: OrderedDict[str, EventDraft] = OrderedDict()
         self._recorded: OrderedDict[str, None] = OrderedDict()
-        self._series = EventSeries()
+        self._pace = pace
+        self._series = EventSeries(burst=pace.burst, refill_seconds=pace.refill_seconds)
         self._has_work = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -95,7 +113,7 @@ class EventRecorder:
             while self._queued:
                 _, draft = self._queued.popitem(last=False)
                 await self._post(draft)
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._pace.pause_seconds)
             self._is_idle.set()
 
     async def drain(self) -> None:
@@ -118,7 +136,7 @@ class EventRecorder:
         self._has_work.set()
 
     async def _wait_for_work(self) -> None:
-        timeout = RELEASE_SECONDS if self._series.holds_back else None
+        timeout = self._pace.release_seconds if self._series.holds_back else None
         try:
             async with asyncio.timeout(timeout):
                 await self._has_work.wait()
@@ -127,7 +145,7 @@ class EventRecorder:
         self._has_work.clear()
 
     async def _post(self, draft: EventDraft) -> None:
-        for delay in (*RETRY_SECONDS, None):
+        for delay in (*self._pace.retry_seconds, None):
             error = await self._try_to_post(draft)
             if error is None:
                 return

@@ -1,0 +1,145 @@
+"""Puts the HTTP API together: caches, watches, desk, endpoint, middlewares.
+
+request ─► count ─► answer_problems ─► require_key ─► JobEndpoint ─► JobDesk ─► Settler ─► DiemJobs
+                                           │               │            │
+                                      KeyRegistry ◄──┐  JobCache ◄──────┴── live reads, own writes
+                                                     └── watches ──► JobCache
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+from aiohttp import web
+
+from diem_operator.access.registry import KeyRegistry
+from diem_operator.api.authentication import Authenticator, build_middleware
+from diem_operator.api.cache import JobCache
+from diem_operator.api.endpoint import PATH, JobEndpoint
+from diem_operator.api.jobs import JobDesk
+from diem_operator.api.live import LiveReader
+from diem_operator.api.middlewares import add_headers, answer_problems, build_counting
+from diem_operator.api.probes import add_probes
+from diem_operator.api.settling import Settler
+from diem_operator.api.watching import Watch, watch_apikeys, watch_diemjobs
+from diem_operator.clock import now
+from diem_operator.cluster.resources import Cluster
+from diem_operator.metrics import ApiMetrics
+from diem_operator.model.diemapikey import DiemApiKey
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, RunId
+from diem_operator.settings import ApiSettings
+
+
+@dataclass(kw_only=True)
+class Knowledge:
+    """What the process knows of the cluster, and whether it is about to end."""
+
+    cache: JobCache
+    registry: KeyRegistry
+    diemjobs: Watch[DiemJob]
+    apikeys: Watch[DiemApiKey]
+    is_ending: bool = False
+
+    def end(self) -> None:
+        """Stop being ready, and let everybody go who waits; requests are answered still."""
+        self.is_ending = True
+        self.cache.close()
+
+
+KNOWLEDGE: Final = web.AppKey("knowledge", Knowledge)
+WATCHING: Final = web.AppKey("watching", asyncio.Task[None])
+"""Runs for as long as the app does; when it ends, so should the process."""
+
+
+def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> web.Application:
+    """Return the application; it watches the cluster from its start-up to its clean-up."""
+    knowledge = _build_knowledge(cluster, settings)
+    authenticator = Authenticator(
+        registry=knowledge.registry,
+        is_registry_confirmed=partial(knowledge.apikeys.is_confirmed, within_seconds=settings.max_unconfirmed_seconds),
+        now=now,
+        missing_key_status=settings.missing_key_status,
+        metrics=metrics,
+    )
+    endpoint = JobEndpoint(
+        settings=settings,
+        authenticator=authenticator,
+        cache=knowledge.cache,
+        is_cache_synced=lambda: knowledge.diemjobs.is_synced,
+        desk=_build_desk(cluster, settings, knowledge),
+    )
+    app = web.Application(
+        middlewares=[
+            build_counting(metrics, path=PATH),
+            answer_problems,
+            build_middleware(authenticator, protected_paths={PATH}),
+        ]
+    )
+    app[KNOWLEDGE] = knowledge
+    app.router.add_post(PATH, endpoint.handle)
+    add_probes(app, ready=_build_checks(knowledge, authenticator), registry=metrics.registry)
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(_watch)
+    _measure(knowledge, metrics)
+    return app
+
+
+def _build_knowledge(cluster: Cluster, settings: ApiSettings) -> Knowledge:
+    cache = JobCache(excluded_namespaces=settings.excluded_namespaces)
+    registry = KeyRegistry(settings.keys)
+    return Knowledge(
+        cache=cache,
+        registry=registry,
+        diemjobs=watch_diemjobs(cluster.diemjobs, cache, namespaces=settings.namespaces),
+        apikeys=watch_apikeys(cluster.apikeys, registry, namespaces=settings.namespaces),
+    )
+
+
+def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -> JobDesk:
+    timeout_seconds = settings.cluster_timeout_seconds
+    settler = Settler(
+        diemjobs=cluster.diemjobs,
+        cache=knowledge.cache,
+        live=LiveReader(partial(cluster.diemjobs.get, timeout_seconds=timeout_seconds)),
+        timeout_seconds=timeout_seconds,
+    )
+    return JobDesk(
+        settler=settler,
+        cache=knowledge.cache,
+        is_watch_confirmed=partial(knowledge.diemjobs.is_confirmed, within_seconds=settings.max_unconfirmed_seconds),
+        now=now,
+        make_run_id=lambda: RunId(f"api-{uuid4().hex}"),
+        max_waiting=settings.max_waiting_requests,
+    )
+
+
+def _build_checks(knowledge: Knowledge, authenticator: Authenticator) -> dict[str, Callable[[], bool]]:
+    return {
+        "jobs": lambda: knowledge.diemjobs.is_synced,
+        "keys": authenticator.is_registry_confirmed,
+        "serving": lambda: not knowledge.is_ending,
+    }
+
+
+def _measure(knowledge: Knowledge, metrics: ApiMetrics) -> None:
+    metrics.read_cached_objects_from(lambda: len(knowledge.cache), resource=DIEMJOB_PLURAL)
+    metrics.read_cached_objects_from(lambda: len(knowledge.registry), resource=DIEMAPIKEY_PLURAL)
+    metrics.read_waiting_requests_from(lambda: knowledge.cache.waiting_count)
+
+
+async def _watch(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(_run_watches(app[KNOWLEDGE]), name="watches")
+    app[WATCHING] = task
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def _run_watches(knowledge: Knowledge) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(knowledge.diemjobs.run())
+        tasks.create_task(knowledge.apikeys.run())

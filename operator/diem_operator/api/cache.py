@@ -1,0 +1,163 @@
+"""The DiemJobs as this replica knows them: from the watch, from live reads, and from its own writes.
+
+    watch ─ replace, apply ─►┐
+    live reads ───── put ───►├─► by key, by name and alias ─► find, get, wait_until
+    our own writes ─ put ───►┘
+
+A version never gives way to an older one, whichever way that came: so no answer is older than what this replica has
+written. resourceVersions are compared as integers (KEP-5504). Only a list that is older than what the watch has told is
+believed against all of that: then the cluster itself was restored. It asks nobody and decides nothing.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from diem_operator.access.permissions import Reference
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.metadata import ObjectKey, ObjectMeta
+
+Predicate = Callable[[DiemJob | None], bool]
+"""What somebody waits for; None is a DiemJob that is gone."""
+
+
+def version_of(metadata: ObjectMeta) -> int:
+    """Return the resourceVersion as a number."""
+    return int(metadata.resource_version)
+
+
+class JobCache:
+    """DiemJobs by key, findable by name and alias."""
+
+    def __init__(self, *, excluded_namespaces: Iterable[str] = ()) -> None:
+        self._excluded_namespaces = frozenset(excluded_namespaces)
+        self._diemjobs: dict[ObjectKey, DiemJob] = {}
+        self._keys_by_text: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
+        self._watched_until: defaultdict[str | None, int] = defaultdict(int)
+        self._waiters: defaultdict[ObjectKey, set[asyncio.Future[None]]] = defaultdict(set)
+        self._is_closing = False
+
+    def __len__(self) -> int:
+        return len(self._diemjobs)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many callers wait for a DiemJob to change."""
+        return sum(len(waiters) for waiters in self._waiters.values())
+
+    def get(self, key: ObjectKey) -> DiemJob | None:
+        """Return the newest version that is known."""
+        return self._diemjobs.get(key)
+
+    def find(self, reference: Reference) -> list[DiemJob]:
+        """Return the DiemJobs that have this name or alias, in the order of their names."""
+        return [self._diemjobs[key] for key in sorted(self._keys_by_text.get(reference, ()))]
+
+    def replace(self, diemjobs: Iterable[DiemJob], *, resource_version: int, namespace: str | None = None) -> None:
+        """Take over a complete list, of one namespace or of all; what is not in it is gone, unless it is newer."""
+        if resource_version < self._find_watched_until(namespace):
+            self._forget(namespace)
+        self._advance(namespace, resource_version)
+        listed = {diemjob.key: diemjob for diemjob in diemjobs}
+        for key in [key for key in self._list_keys(namespace) if key not in listed]:
+            self._drop_if_older(key, resource_version)
+        for diemjob in listed.values():
+            self._keep(diemjob)
+
+    def apply(self, diemjob: DiemJob) -> None:
+        """Take over what the watch says was added or modified."""
+        self._advance(diemjob.metadata.namespace, version_of(diemjob.metadata))
+        self._keep(diemjob)
+
+    def remove(self, key: ObjectKey, *, resource_version: int) -> None:
+        """Take over what the watch says was deleted, with the version of the deletion."""
+        self._advance(key.namespace, resource_version)
+        self._drop_if_older(key, resource_version)
+
+    def put(self, diemjob: DiemJob) -> None:
+        """Take over what a live read or an own write answered.
+
+        A DiemJob that is not known although the watch is past its version has been deleted meanwhile: kept, it would
+        stay for ever.
+        """
+        watched_until = self._find_watched_until(diemjob.metadata.namespace)
+        if diemjob.key in self._diemjobs or version_of(diemjob.metadata) > watched_until:
+            self._keep(diemjob)
+
+    async def wait_until(self, key: ObjectKey, is_reached: Predicate, *, timeout_seconds: float) -> None:
+        """Return when the newest known version satisfies the predicate, or the time is over, or the process ends."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not self._is_closing and not is_reached(self.get(key)):
+                    await self._next_change(key)
+        except TimeoutError:
+            return
+
+    def close(self) -> None:
+        """Let everybody go who waits, now and from now on."""
+        self._is_closing = True
+        for key in list(self._waiters):
+            self._wake(key)
+
+    async def _next_change(self, key: ObjectKey) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[key].add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters[key].discard(waiter)
+            if not self._waiters[key]:
+                del self._waiters[key]
+
+    def _keep(self, diemjob: DiemJob) -> None:
+        if diemjob.metadata.namespace in self._excluded_namespaces:
+            return
+        known = self._diemjobs.get(diemjob.key)
+        if known is not None and version_of(known.metadata) >= version_of(diemjob.metadata):
+            return
+        if known is not None:
+            self._unindex(known)
+        self._diemjobs[diemjob.key] = diemjob
+        for reference in _references_of(diemjob):
+            self._keys_by_text[reference].add(diemjob.key)
+        self._wake(diemjob.key)
+
+    def _drop_if_older(self, key: ObjectKey, resource_version: int) -> None:
+        known = self._diemjobs.get(key)
+        if known is not None and version_of(known.metadata) <= resource_version:
+            self._unindex(self._diemjobs.pop(key))
+            self._wake(key)
+
+    def _unindex(self, diemjob: DiemJob) -> None:
+        for reference in _references_of(diemjob):
+            self._keys_by_text[reference].discard(diemjob.key)
+            if not self._keys_by_text[reference]:
+                del self._keys_by_text[reference]
+
+    def _wake(self, key: ObjectKey) -> None:
+        for waiter in self._waiters.get(key, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _list_keys(self, namespace: str | None) -> list[ObjectKey]:
+        return [key for key in self._diemjobs if namespace in {None, key.namespace}]
+
+    def _find_watched_until(self, namespace: str | None) -> int:
+        """Return up to where lists and watch have told; those of all namespaces count for each."""
+        if namespace is None:
+            return max(self._watched_until.values(), default=0)
+        return max(self._watched_until.get(None, 0), self._watched_until.get(namespace, 0))
+
+    def _forget(self, namespace: str | None) -> None:
+        for key in self._list_keys(namespace):
+            self._drop_if_older(key, version_of(self._diemjobs[key].metadata))
+        for watched in [watched for watched in self._watched_until if namespace in {None, watched}]:
+            del self._watched_until[watched]
+
+    def _advance(self, namespace: str | None, resource_version: int) -> None:
+        self._watched_until[namespace] = max(self._watched_until[namespace], resource_version)
+
+
+def _references_of(diemjob: DiemJob) -> set[Reference]:
+    namespace = diemjob.metadata.namespace
+    return {Reference(namespace=namespace, text=text) for text in (diemjob.metadata.name, *diemjob.spec.aliases)}

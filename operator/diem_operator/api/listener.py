@@ -1,0 +1,69 @@
+"""The listening socket: how long and how large a request may be, and what is said to those that are no HTTP.
+
+aiohttp logs requests that it cannot parse together with pieces of their header lines, and a key is in a header line.
+Hence this handler of its own: it logs the kind of the error only.
+"""
+
+import asyncio
+import logging
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+from diem_operator.api.errors import Problem, ProblemKind, build_problem_response
+from diem_operator.settings import ApiSettings
+
+MAX_LINE_BYTES = 8190
+MAX_HEADERS = 64
+LINGERING_SECONDS = 2.0
+"""How long the rest of a body is read that nobody wants, so that the caller gets to see the answer."""
+
+logger = logging.getLogger(__name__)
+
+
+class ConnectionHandler(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's signature; it quotes the request
+    ) -> web.StreamResponse:
+        """Answer what did not become a request, or failed outside all middlewares; the connection is closed then."""
+        if isinstance(exc, HttpProcessingError):
+            logger.info("Refused a request that cannot be read (%s)", type(exc).__name__)
+            problem = Problem(ProblemKind.BAD_REQUEST, "this is no HTTP request, or its headers are too large")
+        else:
+            logger.error("Could not answer a request", exc_info=exc)
+            problem = Problem(ProblemKind.INTERNAL, "something is wrong with this service", status=status)
+        if request.writer.output_size > 0:
+            raise ConnectionError("The answer has begun already, so this connection can only be closed") from exc
+        response = build_problem_response(problem, context={})
+        response.force_close()
+        return response
+
+
+async def listen(runner: web.AppRunner, settings: ApiSettings) -> asyncio.Server:
+    """Accept connections for a runner that is set up."""
+    loop, server = asyncio.get_running_loop(), runner.server
+    assert server is not None, "the runner is set up"
+
+    def make_handler() -> ConnectionHandler:
+        return ConnectionHandler(
+            server,
+            loop=loop,
+            keepalive_timeout=settings.idle_timeout_seconds,
+            lingering_time=LINGERING_SECONDS,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none; a log of requests would hold keys
+            logger=logger,
+        )
+
+    return await loop.create_server(make_handler, settings.host, settings.port, backlog=1024)

@@ -1,0 +1,77 @@
+"""What happens around every request: it is counted, and whatever went wrong becomes one kind of answer."""
+
+import asyncio
+import logging
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from diem_operator.api.command import Command
+from diem_operator.api.errors import (
+    Problem,
+    ProblemKind,
+    build_problem_response,
+    problem_of_cluster,
+    problem_of_http,
+)
+from diem_operator.cluster.errors import ClusterError
+from diem_operator.metrics import ApiMetrics
+
+COMMAND = web.RequestKey("command", Command)
+"""What the request asks for, once it is understood."""
+
+logger = logging.getLogger(__name__)
+
+
+def build_counting(metrics: ApiMetrics, *, path: str) -> Middleware:
+    """Return the middleware that counts and times the answers of one path."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path != path:
+            return await handler(request)
+        started_at = asyncio.get_running_loop().time()
+        response = await handler(request)
+        command = request.get(COMMAND)
+        action = None if command is None else command.action
+        metrics.observe_answer(action, response.status, asyncio.get_running_loop().time() - started_at)
+        return response
+
+    return count
+
+
+@web.middleware
+async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a problem object; log those that are not the caller's."""
+    try:
+        return await handler(request)
+    except Problem as error:
+        problem = error
+    except ClusterError as error:
+        logger.warning("Could not carry out a command: %s", error, extra=_fields(request))
+        problem = problem_of_cluster(error)
+    except web.HTTPException as error:
+        problem = problem_of_http(error)
+    except ConnectionError:
+        raise  # the caller is gone; nobody is there to be answered
+    except Exception:
+        logger.exception("Could not carry out a command", extra=_fields(request))
+        problem = Problem(ProblemKind.INTERNAL, "something is wrong with this service; tell its administrator")
+    return build_problem_response(problem, context=_context(request))
+
+
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Keep answers out of caches, and do not tell which software this is."""
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers[hdrs.SERVER] = "diem-operator"
+
+
+def _context(request: web.Request) -> dict[str, str]:
+    command = request.get(COMMAND)
+    return {} if command is None else {"id": command.job_id, "action": command.action}
+
+
+def _fields(request: web.Request) -> dict[str, str]:
+    command = request.get(COMMAND)
+    return {} if command is None else {"action": command.action}

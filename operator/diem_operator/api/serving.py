@@ -1,0 +1,68 @@
+"""Serves the API until the process is to end, and ends so that no caller notices.
+
+cancelled ─► not ready, waiting callers answered ─► drain: still serving ─► socket closed ─► requests in flight ─► end
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from diem_operator.api.app import KNOWLEDGE, WATCHING, build_app
+from diem_operator.api.listener import listen
+from diem_operator.cluster.resources import Cluster
+from diem_operator.metrics import ApiMetrics
+from diem_operator.settings import ApiSettings
+
+logger = logging.getLogger(__name__)
+
+
+class WatchesEnded(Exception):  # noqa: N818 - it is what happened
+    """The watches of the cluster ended by themselves, so what is known gets old."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A listening API.
+
+    Attributes:
+        port: the one it listens on, also where any free one was asked for.
+        watching: ends only by an error.
+    """
+
+    port: int
+    watching: asyncio.Task[None]
+
+
+async def serve(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> None:
+    """Serve until cancelled.
+
+    Raises:
+        WatchesEnded: only a new process is known to be whole again.
+    """
+    async with serving(cluster, settings, metrics=metrics) as served:
+        logger.info("Listened for requests on port %d", served.port)
+        await asyncio.wait({served.watching})
+        error = None if served.watching.cancelled() else served.watching.exception()
+        raise WatchesEnded("The watches of the cluster ended, so this process does too") from error
+
+
+@asynccontextmanager
+async def serving(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> AsyncIterator[Served]:
+    """Serve while the block runs; at its end, let load balancers notice before the socket is closed."""
+    app = build_app(cluster, settings, metrics=metrics)
+    runner = web.AppRunner(app, shutdown_timeout=settings.shutdown_seconds)
+    await runner.setup()
+    try:
+        listener = await listen(runner, settings)
+        try:
+            yield Served(port=listener.sockets[0].getsockname()[1], watching=app[WATCHING])
+        finally:
+            app[KNOWLEDGE].end()
+            await asyncio.sleep(settings.drain_seconds)
+            listener.close()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,102 @@
+"""`diem-operator api`: flags in, settings out, and the composition of the API's process, which is short."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from diem_operator.cli.lifecycle import run_process
+from diem_operator.cli.logs import LogFormat, configure_logging
+from diem_operator.cli.options import (
+    apply_all,
+    connection_options,
+    find_operator_namespace,
+    key_options,
+    load_credentials,
+    log_options,
+    option,
+    read_key_settings,
+    scope_options,
+)
+from diem_operator.cluster.client import ApiServer
+from diem_operator.cluster.credentials import Credentials
+from diem_operator.cluster.resources import Cluster
+from diem_operator.metrics import ApiMetrics, build_registry
+from diem_operator.settings import ApiSettings
+
+DEFAULTS = ApiSettings()
+
+server_options = apply_all(
+    option("--host", env="DIEM_API_HOST", default=DEFAULTS.host, help="Address to listen on."),
+    option("--port", env="DIEM_API_PORT", type=click.IntRange(0, 65535), default=DEFAULTS.port, help="Port."),
+    option(
+        "--missing-key-status",
+        env="DIEM_MISSING_KEY_STATUS",
+        type=click.Choice(["401", "403"]),
+        default=str(DEFAULTS.missing_key_status),
+        help="HTTP status for requests without a valid key; old servers sent 403.",
+    ),
+    option(
+        "--drain",
+        "drain_seconds",
+        env="DIEM_API_DRAIN",
+        type=click.FloatRange(min=0),
+        default=DEFAULTS.drain_seconds,
+        help="Seconds to go on serving after SIGTERM, until load balancers have noticed.",
+    ),
+    option(
+        "--token-file",
+        env="DIEM_API_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="In a pod: file with the token of the API's own ServiceAccount, read again when it changes.",
+    ),
+)
+
+
+@click.command()
+@connection_options
+@server_options
+@scope_options
+@key_options
+@log_options
+def api(
+    kubeconfig: Path | None,
+    context: str | None,
+    token_file: Path | None,
+    log_format: LogFormat,
+    log_level: str,
+    **given: Any,  # noqa: ANN401 - the options, by name
+) -> None:
+    """Serve the HTTP API: read, start and stop DiemJobs with a key. Every replica serves."""
+    configure_logging(log_format=log_format, level=log_level)
+    credentials = load_credentials(kubeconfig, context, token_file=token_file)
+    settings = read_settings(credentials, **given)
+    run_process(lambda _: run_api(settings, credentials))
+
+
+def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noqa: ANN401 - the options, by name
+    """Return the API's settings from its flags.
+
+    Raises:
+        click.BadParameter: a flag's value is not of the expected form.
+    """
+    operator_namespace = find_operator_namespace(given.pop("operator_namespace"), credentials)
+    return ApiSettings(
+        excluded_namespaces=() if given.pop("serves_own_namespace") else (operator_namespace,),
+        keys=read_key_settings(key_max_days=given.pop("key_max_days"), tenants=given.pop("tenants")),
+        missing_key_status=401 if given.pop("missing_key_status") == "401" else 403,
+        **given,
+    )
+
+
+async def run_api(settings: ApiSettings, credentials: Credentials) -> None:
+    """Serve until cancelled."""
+    # Imported late: `diem-operator --help` has no use for a web server.
+    from diem_operator.api.serving import serve  # noqa: PLC0415
+
+    metrics = ApiMetrics(build_registry())
+    cluster = Cluster(ApiServer(credentials, on_request=metrics.requests.observe))
+    try:
+        await serve(cluster, settings, metrics=metrics)
+    finally:
+        await cluster.close()

@@ -1,0 +1,112 @@
+"""How a process lives and ends: by a signal, which is success, or because a task of it ended, which is an error."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any, Final
+
+logger = logging.getLogger(__name__)
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class TaskEnded(Exception):  # noqa: N818 - it is what happened, whether or not through an error
+    """A task that should run for as long as the process has ended."""
+
+
+class StopSignal:
+    """Cancels the task that made it at the first SIGINT or SIGTERM; the second one ends the process at once."""
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "made in a coroutine"
+        self._task = task
+        self._is_received = False
+
+    def listen(self) -> None:
+        """Take over the signals; call it again after anything that has taken them for itself."""
+        if self._is_received:
+            return
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._receive, number)
+
+    def _receive(self, number: signal.Signals) -> None:
+        logger.info("Received %s, stopping", number.name)
+        self._is_received = True
+        for each in SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(each)
+        self._task.cancel()
+
+    @property
+    def is_received(self) -> bool:
+        """Whether the process is ending because it was told to."""
+        return self._is_received
+
+
+Work = Callable[[StopSignal], Coroutine[Any, Any, None]]
+
+
+def run_process(work: Work) -> None:
+    """Run the work of a process until a signal; leave with exit code 1, and the error in the log, if it fails."""
+    try:
+        with asyncio.Runner(loop_factory=_find_loop_factory()) as runner:
+            runner.run(run_until_signal(work))
+    except Exception as error:
+        logger.exception("Ended because of an error: %s", error)  # noqa: TRY401 - the last line must say why by itself
+        sys.exit(1)
+
+
+async def run_until_signal(work: Work) -> None:
+    """Run the work of a process; a signal cancels it, and its clean-up is awaited.
+
+    Raises:
+        Exception: what the work raises.
+    """
+    stop = StopSignal()
+    stop.listen()
+    try:
+        await work(stop)
+    except asyncio.CancelledError:
+        if not stop.is_received:
+            raise
+
+
+@asynccontextmanager
+async def background(name: str, work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
+    """Run a coroutine beside the block; at the block's end it is cancelled and its clean-up awaited."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if (error := _find_error(task)) is not None:
+            logger.debug("The %s ended with an error: %r", name, error)
+
+
+async def run_for_ever(*tasks: asyncio.Task[Any]) -> None:
+    """Wait until one of the tasks ends, which none of them should.
+
+    Raises:
+        TaskEnded: always; the cause is the task's error, if it had one.
+    """
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    task = done.pop()
+    raise TaskEnded(f"The {task.get_name()} ended, so this process does too") from _find_error(task)
+
+
+def _find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it is installed, which is everywhere but on Windows."""
+    try:
+        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    except ImportError:
+        return None
+    return factory
+
+
+def _find_error(task: asyncio.Task[Any]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()

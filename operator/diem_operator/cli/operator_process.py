@@ -1,0 +1,220 @@
+"""Puts the operator together, and keeps its parts running in one event loop.
+
+    probes ► CRDs there ► kopf's watches ► events ► elector ─ leading ─► controllers
+                                                       └─ standing by
+
+The parts start from left to right and end from right to left: the controllers first, then the Lease is released, so
+that another replica takes over while this one still says goodbye.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
+from secrets import token_bytes
+from typing import Final
+
+import kopf
+
+from diem_operator.cli.lifecycle import StopSignal, background, run_for_ever
+from diem_operator.clock import now, steady_seconds
+from diem_operator.cluster.client import ApiServer
+from diem_operator.cluster.credentials import Credentials, credentials_for_kopf
+from diem_operator.cluster.discovery import find_missing_fields, find_missing_resources
+from diem_operator.cluster.errors import ClusterError
+from diem_operator.cluster.resources import Cluster
+from diem_operator.handlers.embedding import EmbeddedKopf
+from diem_operator.handlers.probes import build_app, serving
+from diem_operator.handlers.watches import Observers, build_registry, build_settings
+from diem_operator.metrics import OperatorMetrics
+from diem_operator.metrics import build_registry as build_metrics_registry
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL
+from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
+from diem_operator.reconciler.applier import Applier
+from diem_operator.reconciler.controller import DiemJobController
+from diem_operator.reconciler.events import EventRecorder
+from diem_operator.reconciler.leader import LeaderElector, LeaseTiming, NotLeader, make_identity
+from diem_operator.reconciler.memory import Memory
+from diem_operator.reconciler.observer import Observer
+from diem_operator.reconciler.reporting import Reporter
+from diem_operator.reconciler.schema_gate import SchemaGate
+from diem_operator.reconciler.scope import Scope
+from diem_operator.reconciler.signing_secret import obtain_signing_secret
+from diem_operator.reconciler.store import Store
+from diem_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+MISSING_RESOURCES_SECONDS: Final = 1.0
+"""Between two looks for the CRDs."""
+
+RESTART_SECONDS: Final = 1.0
+"""Before a controller whose first look at the cluster failed is started again."""
+
+DRAIN_SECONDS: Final = 0.5
+"""How long Events that are still queued may take at the end."""
+
+
+class OperatorProcess:
+    """The parts of one operator, made and not yet started."""
+
+    def __init__(self, settings: OperatorSettings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._metrics = OperatorMetrics(build_metrics_registry())
+        self._cluster = Cluster(ApiServer(credentials, on_request=self._metrics.requests.observe))
+        self._scope = Scope(namespaces=settings.namespaces, excluded=settings.excluded_namespaces)
+        self._elector = self._build_elector()
+        self._recorder = EventRecorder(
+            self._cluster.events,
+            reporter=socket.gethostname(),
+            now=now,
+            observe=self._metrics.observe_kubernetes_event,
+        )
+        self._diemjobs = self._build_diemjob_controller()
+        self._apikeys = self._build_apikey_controller()
+        self._kopf = self._build_kopf()
+        self._metrics.leader.set_function(lambda: float(self._elector.is_leader))
+
+    async def run(self, stop: StopSignal) -> None:
+        """Run until cancelled.
+
+        Raises:
+            TaskEnded: a part ended by itself; only a new process is known to be whole again.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._cluster.close)
+            await stack.enter_async_context(self._serve_probes())
+            await self._wait_for_resources()
+            stack.push_async_callback(self._kopf.stop)
+            await self._kopf.start(namespaces=self._settings.namespaces)
+            stop.listen()
+            recording = await stack.enter_async_context(background("event recorder", self._recorder.run()))
+            stack.push_async_callback(self._drain_events)
+            watching = await stack.enter_async_context(background("watch of the cluster", self._kopf.wait()))
+            electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
+            await run_for_ever(recording, watching, electing)
+
+    def _build_elector(self) -> LeaderElector:
+        lease = self._settings.lease
+        return LeaderElector(
+            self._cluster.leases,
+            ObjectKey(namespace=self._settings.operator_namespace, name=lease.name),
+            identity=make_identity(socket.gethostname()),
+            timing=LeaseTiming(
+                duration_seconds=lease.duration_seconds,
+                renew_seconds=lease.renew_seconds,
+                poll_seconds=lease.poll_seconds,
+            ),
+            may_lead=SchemaGate(partial(find_missing_fields, self._cluster.server), clock=steady_seconds).may_lead,
+        )
+
+    def _build_diemjob_controller(self) -> DiemJobController:
+        store, memory = Store(), Memory()
+        return DiemJobController(
+            store=store,
+            observer=Observer(
+                cluster=self._cluster,
+                store=store,
+                memory=memory,
+                scope=self._scope,
+                now=now,
+                steady_seconds=steady_seconds,
+            ),
+            applier=Applier(
+                cluster=self._cluster,
+                fence=self._elector,
+                store=store,
+                memory=memory,
+                reporter=Reporter(recorder=self._recorder, metrics=self._metrics),
+                steady_seconds=steady_seconds,
+            ),
+            metrics=self._metrics.for_controller(DIEMJOB_PLURAL),
+            workers=self._settings.workers,
+        )
+
+    def _build_apikey_controller(self) -> ApiKeyController:
+        signing_secret = ObjectKey(namespace=self._settings.operator_namespace, name=self._settings.signing_secret_name)
+        world = KeyWorld(
+            cluster=self._cluster,
+            fence=self._elector,
+            scope=self._scope,
+            settings=self._settings.keys,
+            obtain_signing_secret=partial(
+                obtain_signing_secret, self._cluster.secrets, signing_secret, make_bytes=token_bytes
+            ),
+            now=now,
+            metrics=self._metrics.for_controller(DIEMAPIKEY_PLURAL),
+        )
+        return ApiKeyController(world)
+
+    def _build_kopf(self) -> EmbeddedKopf:
+        observers = Observers(
+            diemjob=self._diemjobs.observe_diemjob,
+            job=self._diemjobs.observe_job,
+            apikey=self._apikeys.observe_apikey,
+            is_served=self._scope.serves,
+            count=self._metrics.observe_watch_event,
+        )
+        return EmbeddedKopf(build_registry(observers, login=self._log_in), build_settings())
+
+    async def _log_in(self) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**await credentials_for_kopf(self._credentials, now=now()))
+
+    def _serve_probes(self) -> AbstractAsyncContextManager[None]:
+        # Nothing watches yet while the CRDs are missing; that is no reason to restart the container.
+        app = build_app(
+            alive={"watches": lambda: self._kopf.is_alive or not self._kopf.is_started},
+            ready={"watches": lambda: self._kopf.is_alive, "caches": self._are_caches_filled},
+            registry=self._metrics.registry,
+        )
+        return serving(app, host=self._settings.probe_host, port=self._settings.probe_port)
+
+    def _are_caches_filled(self) -> bool:
+        return self._diemjobs.is_leading or not self._elector.is_leader
+
+    async def _wait_for_resources(self) -> None:
+        reported = ""
+        while problem := await self._find_missing():
+            if problem != reported:
+                logger.warning("Waited for the cluster: %s", problem)
+            reported = problem
+            await asyncio.sleep(MISSING_RESOURCES_SECONDS)
+
+    async def _find_missing(self) -> str:
+        try:
+            missing = await find_missing_resources(self._cluster.server)
+        except ClusterError as error:
+            return str(error)
+        return f"{', '.join(missing)} missing; apply the crds/ of this release" if missing else ""
+
+    async def _lead(self) -> None:
+        """Run the controllers while this replica leads."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_keep_running(DIEMJOB_PLURAL, self._diemjobs.run))
+                tasks.create_task(_keep_running(DIEMAPIKEY_PLURAL, self._apikeys.run))
+        except* NotLeader:
+            logger.info("Stopped to reconcile: the lease is gone")
+
+    async def _drain_events(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._recorder.drain()
+
+
+async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a controller; begin anew where the API server failed it outside a reconcile."""
+    while True:
+        try:
+            return await run()
+        except ClusterError as error:
+            logger.warning("Could not run the controller of %s, beginning anew: %s", name, error)
+            await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _rest() -> None:
+    """Do nothing between two terms of leadership: the watches go on."""

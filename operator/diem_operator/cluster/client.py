@@ -1,0 +1,300 @@
+"""The one HTTP session with the API server: connections, credentials, time-outs, and what a failure means.
+
+It knows nothing about resources. Its promise is the error tree of `errors`: after a write, the caller knows whether the
+request was certainly not carried out, or perhaps. Nothing is ever sent twice behind the caller's back.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from diem_operator.cluster.answers import error_of
+from diem_operator.cluster.credentials import Credentials
+from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
+from diem_operator.cluster.paths import resource_of
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CONNECT_SHARE: Final = 0.8
+"""A connection must stand within this share of a request's time: "not connected" is then told from "no answer"."""
+
+KEEPALIVE_SECONDS: Final = 45.0
+"""Less than the API server keeps an idle connection (90 s): a write should not meet one that is just being closed."""
+
+UNACKNOWLEDGED_MILLISECONDS: Final = 15_000
+"""How long the kernel goes on sending what nobody acknowledged, also after we gave up and closed the socket."""
+
+USER_AGENT: Final = "diem-operator"
+
+RequestObserver = Callable[[str, str, int | None, float], None]
+"""Takes the method, the resource (`diemjobs/status`), the HTTP status (None without an answer) and the seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request, ready to be sent."""
+
+    method: str
+    path: str
+    url: URL
+    body: bytes | None = None
+    content_type: str = "application/json"
+
+    @property
+    def what(self) -> str:
+        """The request as errors name it; without the query."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class ConnectionLost(aiohttp.ClientError):
+    """The connection broke after the request had gone out; aiohttp resends after its own errors, not after this one."""
+
+
+class ApiServer:
+    """A session with one API server; made inside or outside the event loop, opened by the first request.
+
+    Args:
+        connection_limit: counts watches too; requests beyond it wait, within their time-out.
+        on_request: is told of every request that ended, except watches.
+    """
+
+    def __init__(
+        self, credentials: Credentials, *, connection_limit: int = 50, on_request: RequestObserver | None = None
+    ) -> None:
+        self._credentials = credentials
+        self._connection_limit = connection_limit
+        self._on_request = on_request
+        self._open_session: aiohttp.ClientSession | None = None
+        self._is_closed = False
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        timeout_seconds: float,
+    ) -> bytes:
+        """Send one request and return the body of its 2xx answer.
+
+        Args:
+            method: in capitals.
+            path: absolute, its segments already quoted (see `paths`).
+            query: not yet quoted.
+            body: encoded as JSON; None sends none.
+            content_type: of the body; the API server tells kinds of patches apart by it.
+            timeout_seconds: for all of it, from waiting for a connection to the answer's last byte.
+
+        Raises:
+            RequestNotSent, OutcomeUnknown, Refused: see `errors`.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        request = Request(method=method, path=path, url=self._url(path, query), body=data, content_type=content_type)
+        answer = await self._exchange(request, timeout_seconds)
+        if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            return answer.body
+        raise error_of(request.what, answer.status, answer.body, retry_after=answer.retry_after)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str], inactivity_seconds: float, timeout_seconds: float = 15.0
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch and give its bytes as they come; the connection is closed, never reused, at the end.
+
+        Args:
+            path: as for `request`.
+            query: as for `request`; the caller asks for the watch here.
+            inactivity_seconds: without a byte for so long, the connection counts as lost.
+            timeout_seconds: until the answer begins.
+
+        Raises:
+            RequestNotSent, OutcomeUnknown, Refused: also from the iterator; see `errors`.
+        """
+        request = Request(method="GET", path=path, url=self._url(path, query))
+        response = await self._open_stream(request, timeout_seconds)
+        try:
+            async with aclosing(_read_chunks(request, response, inactivity_seconds)) as chunks:
+                yield chunks
+        finally:
+            response.close()
+
+    async def close(self) -> None:
+        """Close all connections; later requests fail with RequestNotSent."""
+        self._is_closed = True
+        if self._open_session is not None:
+            await self._open_session.close()
+
+    async def _exchange(self, request: Request, timeout_seconds: float) -> Answer:
+        started_at = asyncio.get_running_loop().time()
+        status: int | None = None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                answer = await self._authorized(request, timeout_seconds)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _failure(request, error, timeout_seconds) from _safe_cause(error)
+        else:
+            status = answer.status
+            return answer
+        finally:
+            if self._on_request is not None:
+                seconds = asyncio.get_running_loop().time() - started_at
+                self._on_request(request.method, resource_of(request.path), status, seconds)
+
+    async def _authorized(self, request: Request, timeout_seconds: float) -> Answer:
+        """Send the request, and once more if only the token was too old: a 401 was certainly not carried out."""
+        authorization = await self._credentials.authorization.current()
+        answer = await self._send(request, authorization, timeout_seconds)
+        if answer.status != HTTPStatus.UNAUTHORIZED or not await self._credentials.authorization.renew(authorization):
+            return answer
+        return await self._send(request, await self._credentials.authorization.current(), timeout_seconds)
+
+    async def _send(self, request: Request, authorization: str | None, timeout_seconds: float) -> Answer:
+        async with await self._start(request, authorization, timeout_seconds) as response:
+            body = await response.read()
+        return Answer(status=response.status, body=body, retry_after=response.headers.get("Retry-After"))
+
+    async def _open_stream(self, request: Request, timeout_seconds: float) -> aiohttp.ClientResponse:
+        authorization = await self._credentials.authorization.current()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                response = await self._start(request, authorization, timeout_seconds)
+                if response.status == HTTPStatus.OK:
+                    return response
+                async with response:
+                    body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _failure(request, error, timeout_seconds) from _safe_cause(error)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            await self._credentials.authorization.renew(authorization)
+        raise error_of(request.what, response.status, body, retry_after=response.headers.get("Retry-After"))
+
+    async def _start(
+        self, request: Request, authorization: str | None, timeout_seconds: float
+    ) -> aiohttp.ClientResponse:
+        """Send the request and return when the answer begins; the caller limits the time after the connecting."""
+        is_read = request.method == "GET"
+        headers = {} if authorization is None else {"Authorization": authorization}
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        # The API server compresses only what is large, so asking for it costs a small answer nothing.
+        headers["Accept-Encoding"] = "gzip" if is_read else "identity"
+        return await self._session().request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=headers,
+            timeout=_connect_timeout(timeout_seconds),
+            allow_redirects=False,
+            proxy=self._credentials.proxy_url,
+            server_hostname=self._credentials.tls_server_name,
+            middlewares=() if is_read else (_never_resend,),
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise RequestNotSent("The session with the API server is closed; this process is ending")
+        if self._open_session is None:
+            connector = aiohttp.TCPConnector(
+                limit=self._connection_limit,
+                keepalive_timeout=KEEPALIVE_SECONDS,
+                ssl=self._credentials.tls.make_context(),
+                socket_factory=_make_socket,
+            )
+            self._open_session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+            )
+        return self._open_session
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        return URL(f"{self._credentials.server}{path}{'?' if query else ''}{urlencode(query or {})}", encoded=True)
+
+
+async def _never_resend(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from resending PUT and DELETE when a kept connection breaks.
+
+    The first copy may have been carried out; the second would then be answered 404 or 409, which reads "not done".
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost(type(error).__name__) from error
+
+
+async def _read_chunks(
+    request: Request, response: aiohttp.ClientResponse, inactivity_seconds: float
+) -> AsyncGenerator[bytes, None]:
+    try:
+        while True:
+            async with asyncio.timeout(inactivity_seconds):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _failure(request, error, inactivity_seconds) from _safe_cause(error)
+
+
+def _connect_timeout(timeout_seconds: float) -> aiohttp.ClientTimeout:
+    """Limit only the connecting; aiohttp rounds longer time-outs up to whole seconds, which a lease forbids."""
+    connect = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds * CONNECT_SHARE)
+    return aiohttp.ClientTimeout(total=None, connect=connect)
+
+
+def _failure(request: Request, error: Exception, timeout_seconds: float) -> ClusterError:
+    """Say what is known of a request that ended without an answer."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return RequestNotSent(
+            f"{request.what}: no connection in time; is {request.url.authority} reachable and idle enough?"
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        why = error.os_error.strerror or type(error.os_error).__name__
+        return RequestNotSent(
+            f"{request.what}: cannot connect to {request.url.authority} ({why}); is it up and trusted?"
+        )
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError)):
+        return RequestNotSent(
+            f"{request.what}: {type(error).__name__}; check the server and the proxy in the credentials"
+        )
+    if isinstance(error, TimeoutError):
+        return OutcomeUnknown(f"{request.what}: no answer within {timeout_seconds:.1f} s; it may still be carried out")
+    return OutcomeUnknown(
+        f"{request.what}: the connection broke ({type(error).__name__}) before the answer was complete"
+    )
+
+
+def _safe_cause(error: Exception) -> Exception | None:
+    """Return the error unless it carries the request's headers or pieces of the answer."""
+    return None if isinstance(error, aiohttp.ClientResponseError) else error
+
+
+def _make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket that notices a dead peer, and does not deliver a write long after its time-out."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MILLISECONDS)
+    return made

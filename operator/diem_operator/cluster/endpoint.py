@@ -1,0 +1,240 @@
+"""The verbs of the Kubernetes API on one kind of resource, typed; resources.py says which kind offers which verb.
+
+Reads ask for the most recent state (no resourceVersion parameter), never for what a cache of the API server holds.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from diem_operator.cluster.client import ApiServer
+from diem_operator.cluster.errors import Gone, UndecodableAnswer
+from diem_operator.cluster.paths import ResourceType
+from diem_operator.cluster.watch import SKETCH, Bookmark, Changed, Undecodable, place_of, read_changes
+from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.names import FIELD_MANAGER
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+READ_TIMEOUT_SECONDS: Final = 10.0
+LIST_TIMEOUT_SECONDS: Final = 30.0
+PAGE_SIZE: Final = 500
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+
+WATCH_SECONDS: Final = 290
+"""How long the API server keeps one watch open; it sends a bookmark each minute and just before the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing(Generic[T]):
+    """All objects of a kind at one moment.
+
+    Attributes:
+        resource_version: that moment; watch from here.
+        undecodable: objects that exist but that our types do not understand; not in `items`, yet not absent.
+    """
+
+    items: tuple[T, ...]
+    resource_version: str
+    undecodable: tuple[ObjectKey, ...] = ()
+
+
+class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """`metadata` of a list."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One answer to a list request; Go writes an empty list as null."""
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+PAGE: Final = msgspec.json.Decoder(Page)
+
+
+class Endpoint(Generic[T]):
+    """One kind of resource at one API server."""
+
+    def __init__(self, server: ApiServer, resource: ResourceType, item_type: type[T]) -> None:
+        self._server = server
+        self._resource = resource
+        self._decoder = msgspec.json.Decoder(item_type)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self._resource.plural})"
+
+    async def get(self, key: ObjectKey, *, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> T:
+        """Return the object as it is now.
+
+        Raises:
+            NotFound: it does not exist.
+            ClusterError: see `errors`.
+        """
+        path = self._resource.item(key.namespace, key.name)
+        return self._decode(f"GET {path}", await self._server.request("GET", path, timeout_seconds=timeout_seconds))
+
+    async def list(
+        self,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        timeout_seconds: float = LIST_TIMEOUT_SECONDS,
+    ) -> Listing[T]:
+        """Return all objects as they are now, in one namespace or in all; pages share one moment.
+
+        Args:
+            namespace: None for all.
+            label_selector: as kubectl takes it.
+            field_selector: as kubectl takes it.
+            timeout_seconds: for each page.
+
+        Raises:
+            ClusterError: see `errors`.
+        """
+        path = self._resource.collection(namespace)
+        query = _selectors(label_selector, field_selector)
+        try:
+            pages = await self._pages(path, query | {"limit": str(PAGE_SIZE)}, timeout_seconds)
+        except Gone:
+            # The pages' moment was compacted away between two of them: take everything at once instead.
+            pages = await self._pages(path, query, timeout_seconds)
+        return self._listing(f"LIST {path}", pages)
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        namespace: str | None = None,
+        *,
+        resource_version: int,
+        inactivity_seconds: float,
+        label_selector: str | None = None,
+    ) -> AsyncIterator[AsyncIterator[Changed[T] | Undecodable | Bookmark]]:
+        """Open a watch of the changes after a resourceVersion; it ends without an error when the server ends it.
+
+        Args:
+            namespace: None for all.
+            resource_version: of a list, or of the last change seen.
+            inactivity_seconds: without a byte for so long, the stream counts as lost.
+            label_selector: as kubectl takes it.
+
+        Raises:
+            Gone: the resourceVersion is too old; list again.
+            ClusterError: see `errors`.
+        """
+        path = self._resource.collection(namespace)
+        query = _selectors(label_selector, None) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": str(resource_version),
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        async with (
+            self._server.stream(path, query=query, inactivity_seconds=inactivity_seconds) as chunks,
+            aclosing(read_changes(f"WATCH {path}", chunks, self._decoder)) as changes,
+        ):
+            yield changes
+
+    async def _create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> T:
+        path = self._resource.collection(namespace)
+        return self._decode(f"POST {path}", await self._write("POST", path, manifest, timeout_seconds=timeout_seconds))
+
+    async def _replace(self, key: ObjectKey, manifest: RawObject, *, timeout_seconds: float) -> T:
+        path = self._resource.item(key.namespace, key.name)
+        return self._decode(f"PUT {path}", await self._write("PUT", path, manifest, timeout_seconds=timeout_seconds))
+
+    async def _patch(
+        self,
+        key: ObjectKey,
+        patch: object,
+        *,
+        content_type: str,
+        timeout_seconds: float,
+        subresource: str = "",
+    ) -> T:
+        path = self._resource.item(key.namespace, key.name, subresource=subresource)
+        body = await self._write("PATCH", path, patch, timeout_seconds=timeout_seconds, content_type=content_type)
+        return self._decode(f"PATCH {path}", body)
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        timeout_seconds: float,
+        content_type: str = "application/json",
+    ) -> bytes:
+        return await self._server.request(
+            method,
+            path,
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type=content_type,
+            timeout_seconds=timeout_seconds,
+        )
+
+    async def _pages(self, path: str, query: Mapping[str, str], timeout_seconds: float) -> Sequence[Page]:
+        pages = [await self._page(path, query, timeout_seconds)]
+        while token := pages[-1].metadata.continue_:
+            pages.append(await self._page(path, {**query, "continue": token}, timeout_seconds))
+        return pages
+
+    async def _page(self, path: str, query: Mapping[str, str], timeout_seconds: float) -> Page:
+        body = await self._server.request("GET", path, query=query, timeout_seconds=timeout_seconds)
+        try:
+            return PAGE.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _undecodable(f"LIST {path}", error) from None
+
+    def _listing(self, what: str, pages: Sequence[Page]) -> Listing[T]:
+        items: list[T] = []
+        undecodable: list[ObjectKey] = []
+        for raw in (raw for page in pages for raw in page.items or ()):
+            try:
+                items.append(self._decoder.decode(raw))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                undecodable.append(_key_in(what, raw))
+                logger.warning("Left out an object that cannot be decoded: %s, %s", undecodable[-1], place_of(error))
+        return Listing(
+            items=tuple(items),
+            resource_version=pages[0].metadata.resource_version,
+            undecodable=tuple(undecodable),
+        )
+
+    def _decode(self, what: str, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _undecodable(what, error) from None
+
+
+def _key_in(what: str, raw: msgspec.Raw) -> ObjectKey:
+    try:
+        return SKETCH.decode(raw).key
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _undecodable(what, error) from None
+
+
+def _undecodable(what: str, error: Exception) -> UndecodableAnswer:
+    """Return the error for an answer of the wrong form; not chained, the decoder's own may quote the answer."""
+    return UndecodableAnswer(
+        f"{what}: the answer cannot be decoded, {place_of(error)}; is the CRD of this release installed?"
+    )
+
+
+def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
+    wanted = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in wanted.items() if value is not None}

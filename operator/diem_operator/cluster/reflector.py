@@ -1,0 +1,180 @@
+"""Follows one kind of resource: a list, then a watch from there, for ever; tells what changes, keeps nothing itself.
+
+    list ──► watch ──► events, bookmarks ──► (end of the stream) ──► watch again from the last resourceVersion
+      ▲                     │
+      └──── 410 Gone ◄──────┘      any other trouble: the same again, after a growing pause
+
+Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge may be: rights can be revoked, networks cut.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, NoReturn, TypeVar
+
+from diem_operator.cluster.endpoint import Endpoint
+from diem_operator.cluster.errors import ClusterError, Gone, TooManyRequests
+from diem_operator.cluster.watch import Bookmark, Changed, EventType, Undecodable
+from diem_operator.model.metadata import ObjectKey
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RELIST_AFTER_FAILURES: Final = 3
+"""Nobody can watch from a resourceVersion that the server's restored data have not reached; a list finds out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReflectorTiming:
+    """How long things take.
+
+    Attributes:
+        inactivity_seconds: a watch without a byte for so long counts as dead; a bookmark comes about each minute.
+        first_pause_seconds: after the first failure; doubled with each further one.
+        most_pause_seconds: the longest pause, also when the server asks for a longer one.
+        settled_seconds: a watch that lasted so long was no failure, even if it brought nothing.
+    """
+
+    inactivity_seconds: float = 70.0
+    first_pause_seconds: float = 0.05
+    most_pause_seconds: float = 5.0
+    settled_seconds: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reactions(Generic[T]):
+    """What to do with what is learnt; called on the event loop, in the server's order, and must not block.
+
+    Attributes:
+        on_replace: everything there is, and the resourceVersion; forget what is not in it.
+        on_event: one object, and the resourceVersion.
+        on_undecodable: an object changed to what its type does not know; forget it rather than believe the old one.
+    """
+
+    on_replace: Callable[[tuple[T, ...], int], None]
+    on_event: Callable[[EventType, T, int], None]
+    on_undecodable: Callable[[ObjectKey, int], None]
+
+
+class Reflector(Generic[T]):
+    """Follows the objects of an endpoint.
+
+    Args:
+        endpoint: which kind.
+        reactions: told everything.
+        namespace: None for all.
+        timing: only tests change it.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint[T],
+        reactions: Reactions[T],
+        *,
+        namespace: str | None = None,
+        timing: ReflectorTiming | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._reactions = reactions
+        self._namespace = namespace
+        self._timing = timing or ReflectorTiming()
+        self._synced = asyncio.Event()
+        self._must_list = True
+        self._resource_version = 0
+        self._confirmed_at: float | None = None
+        self._failures = 0
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether everything has been listed once; says nothing about now, see `confirmed_at`."""
+        return self._synced.is_set()
+
+    @property
+    def resource_version(self) -> int:
+        """Up to where the changes have been told; 0 before the first list."""
+        return self._resource_version
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """When the server last proved that nothing is missing up to `resource_version`, on the event loop's clock."""
+        return self._confirmed_at
+
+    async def wait_until_synced(self) -> None:
+        """Return when the first list has been told."""
+        await self._synced.wait()
+
+    async def run(self) -> NoReturn:
+        """Follow until cancelled; only an error of a reaction ends it."""
+        while True:
+            pause_seconds = await self._follow_once()
+            if pause_seconds > 0:
+                await asyncio.sleep(pause_seconds)
+
+    async def _follow_once(self) -> float:
+        """List if needed, then watch until the stream ends; return how long to wait before the next time."""
+        started_at = _loop_seconds()
+        try:
+            if self._must_list:
+                await self._list()
+            await self._watch()
+        except ClusterError as error:
+            return self._recover(error)
+        if _loop_seconds() - started_at >= self._timing.settled_seconds:
+            self._failures = 0
+            return 0.0
+        return self._next_pause()
+
+    async def _list(self) -> None:
+        listing = await self._endpoint.list(self._namespace)
+        self._must_list = False
+        self._reactions.on_replace(listing.items, int(listing.resource_version))
+        self._confirm(int(listing.resource_version))
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        watch = self._endpoint.watch(
+            self._namespace,
+            resource_version=self._resource_version,
+            inactivity_seconds=self._timing.inactivity_seconds,
+        )
+        async with watch as changes:
+            async for change in changes:
+                self._take(change)
+                self._confirm(change.resource_version)
+                self._failures = 0
+
+    def _take(self, change: Changed[T] | Undecodable | Bookmark) -> None:
+        match change:
+            case Changed():
+                self._reactions.on_event(change.type, change.item, change.resource_version)
+            case Undecodable():
+                logger.warning("Dropped an object that cannot be decoded: %s, %s", change.key, change.problem)
+                self._reactions.on_undecodable(change.key, change.resource_version)
+            case Bookmark():
+                pass
+
+    def _confirm(self, resource_version: int) -> None:
+        # A list can be older than what a watch has told before, when the API server's data were restored.
+        self._resource_version = resource_version
+        self._confirmed_at = _loop_seconds()
+
+    def _recover(self, error: ClusterError) -> float:
+        level = logging.WARNING if self._failures == 0 and not isinstance(error, Gone) else logging.DEBUG
+        logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
+        self._must_list = self._must_list or isinstance(error, Gone) or self._failures >= RELIST_AFTER_FAILURES
+        pause_seconds = self._next_pause()
+        if isinstance(error, TooManyRequests):
+            return min(max(pause_seconds, error.retry_after_seconds), self._timing.most_pause_seconds)
+        return pause_seconds
+
+    def _next_pause(self) -> float:
+        longest = self._timing.first_pause_seconds * 2.0 ** min(self._failures, 32)
+        self._failures += 1
+        return min(longest, self._timing.most_pause_seconds) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def _loop_seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,87 @@
+"""Runs kopf beside our own tasks, in our event loop.
+
+Not with `kopf.operator()`: when that ends it takes every task younger than itself for one of its own, waits five
+seconds for it and cancels it; a leader's writes and the release of its Lease would be among them. `kopf.spawn_tasks()`
+makes the same tasks and leaves their end to us.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Any, Final
+
+import kopf
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 2.0
+
+# kopf would derive one from the host's name, which may ask a DNS server, and from the user's, who may have none.
+_IDENTITY: Final = "diem-operator"
+
+
+class WatchesEnded(Exception):  # noqa: N818 - it is what happened, whether or not through an error
+    """kopf ended by itself; the process must end too, so that it is started again and rebuilds its state."""
+
+
+class EmbeddedKopf:
+    """kopf's tasks from `start` to `stop`."""
+
+    def __init__(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._tasks: Collection[asyncio.Task[Any]] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all of kopf's root tasks run; none of them ever ends on its own in good health."""
+        return self.is_started and not any(task.done() for task in self._tasks)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` has been called."""
+        return bool(self._tasks)
+
+    async def start(self, *, namespaces: Collection[str]) -> None:
+        """Begin to list and watch; returns at once.
+
+        It sets handlers for SIGINT and SIGTERM: set yours again right after it, before the next await.
+
+        Args:
+            namespaces: where to watch; everywhere if empty.
+        """
+        self._tasks = await kopf.spawn_tasks(
+            registry=self._registry,
+            settings=self._settings,
+            identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType of str that kopf does not export
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+        )
+
+    async def wait(self) -> None:
+        """Return never, unless kopf ends.
+
+        Raises:
+            WatchesEnded: it ended; the cause is its error, if it had one.
+        """
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        raise WatchesEnded("kopf ended by itself; see its error above") from _find_error(done)
+
+    async def stop(self) -> None:
+        """End kopf's tasks; waits for their goodbyes, but not for long."""
+        for task in self._tasks:
+            task.cancel()
+        if not self._tasks:
+            return
+        done, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for task in done:
+            if not task.cancelled() and task.exception() is not None:
+                logger.debug("A task of kopf ended with an error: %r", task.exception())
+        if late:
+            logger.warning("Left %d tasks of kopf behind that did not end in %s s", len(late), STOP_SECONDS)
+
+
+def _find_error(tasks: Collection[asyncio.Task[Any]]) -> BaseException | None:
+    errors = (task.exception() for task in tasks if not task.cancelled())
+    return next((error for error in errors if error is not None), None)

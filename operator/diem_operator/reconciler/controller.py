@@ -1,0 +1,210 @@
+"""The reconciler of DiemJobs: keys in, one step at a time out, until there is nothing to do but wait.
+
+    watch events ─► store ─► queue ─► worker: observe ─► plan ─► apply ─┐
+                                          ▲                             │
+                                          └──────── until Wait ─────────┘
+
+One worker per key at a time, so the steps of one DiemJob never overlap within a process; between processes the
+preconditions of the writes see to it. Only the leader runs; a standby merely keeps its store warm.
+"""
+
+import asyncio
+import logging
+from typing import TypeVar
+
+import msgspec
+
+from diem_operator.cluster.errors import ClusterError
+from diem_operator.metrics import ControllerMetrics
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.job import Job
+from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.planning.plan import plan
+from diem_operator.planning.steps import InspectPods, ObserveLive, Step, Wait
+from diem_operator.planning.world import World
+from diem_operator.reconciler.applier import Applier, PreconditionFailedError
+from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.observer import Observer
+from diem_operator.reconciler.queue import WorkQueue
+from diem_operator.reconciler.store import Store
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T", DiemJob, Job)
+
+MAX_STEPS = 64
+"""Steps of one DiemJob in a row; a start needs three."""
+
+RESYNC_SECONDS = 300.0
+"""Between two comparisons of the store with LISTs: a watch that is resumed after 410 does not tell deletions."""
+
+
+class UnsettledError(Exception):
+    """Every step called for another one; to go on without a pause could load the API server for nothing."""
+
+
+class DiemJobController:
+    """Reconciles every DiemJob it is told of.
+
+    Args:
+        store: shared with the observer and the applier.
+        observer: reads.
+        applier: writes.
+        metrics: counts.
+        workers: how many DiemJobs are worked on at the same time.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        observer: Observer,
+        applier: Applier,
+        metrics: ControllerMetrics,
+        workers: int,
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._applier = applier
+        self._metrics = metrics
+        self._workers = workers
+        self._queue: WorkQueue[ObjectKey] | None = None
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process reconciles; a standby only listens."""
+        return self._queue is not None
+
+    def observe_diemjob(self, event_type: str | None, raw: RawObject) -> None:
+        """Take a DiemJob as a watch told it; the type is None for one that was listed."""
+        diemjob = _decode(raw, DiemJob)
+        if diemjob is None:
+            return
+        if event_type == "DELETED":
+            changed = self._store.remove_diemjob(diemjob.key, metadata=diemjob.metadata)
+        else:
+            changed = self._store.put_diemjob(diemjob)
+        if changed:
+            self._enqueue(diemjob.key)
+
+    def observe_job(self, event_type: str | None, raw: RawObject) -> None:
+        """Take a Job as a watch told it; what it means is decided for the DiemJob that owns it."""
+        job = _decode(raw, Job)
+        if job is None:
+            return
+        if event_type == "DELETED":
+            owner = self._store.remove_job(job.key, metadata=job.metadata)
+        else:
+            owner = self._store.put_job(job)
+        if owner is not None:
+            self._enqueue(owner)
+
+    async def run(self) -> None:
+        """Reconcile until cancelled, as the leader: first everything, then what changes."""
+        await self._observer.start()
+        self._queue = WorkQueue()
+        try:
+            for diemjob in self._store.list_diemjobs():
+                self._queue.add(diemjob.key)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._resync_for_ever())
+                for _ in range(self._workers):
+                    tasks.create_task(self._work(self._queue))
+        finally:
+            self._queue = None
+
+    def _enqueue(self, key: ObjectKey) -> None:
+        if self._queue is not None:
+            self._queue.add(key)
+
+    async def _resync_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                changed = await self._observer.resync()
+            except ClusterError as error:
+                logger.warning("Could not compare the caches with the API server: %s", error)
+                continue
+            for key in changed:
+                self._enqueue(key)
+
+    async def _work(self, queue: WorkQueue[ObjectKey]) -> None:
+        while True:
+            key = await queue.get()
+            try:
+                await self._reconcile_once(queue, key)
+            finally:
+                queue.done(key)
+
+    async def _reconcile_once(self, queue: WorkQueue[ObjectKey], key: ObjectKey) -> None:
+        """Reconcile one key; whatever fails is tried again later, without end."""
+        started_at = self._loop_seconds()
+        outcome = "done"
+        try:
+            wait = await self.reconcile(key)
+        except (ClusterError, UnsettledError) as error:
+            outcome = "retry"
+            logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
+            queue.add_rate_limited(key)
+        except NotLeader:
+            raise
+        except Exception:
+            outcome = "error"
+            logger.exception("Could not reconcile, trying again", extra=_fields(key))
+            queue.add_rate_limited(key)
+        else:
+            queue.forget(key)
+            if wait.seconds is not None:
+                queue.add_after(key, wait.seconds)
+        self._metrics.observe_reconcile(outcome, self._loop_seconds() - started_at)
+
+    async def reconcile(self, key: ObjectKey) -> Wait:
+        """Take one DiemJob as far as it goes now; return when to look at it again without being told to."""
+        is_live = await self._observer.refresh_if_doubtful(key)
+        for _ in range(MAX_STEPS):
+            world = self._observer.observe(key, is_live=is_live)
+            if world is None:
+                return Wait()
+            step = plan(world)
+            if isinstance(step, Wait):
+                return step
+            is_live = await self._carry_out(step, world)
+        raise UnsettledError(f"{MAX_STEPS} steps were not enough")
+
+    async def _carry_out(self, step: Step, world: World) -> bool:
+        """Do one step; return whether the world was read live because of it."""
+        key = world.diemjob.key
+        match step:
+            case ObserveLive():
+                await self._observer.refresh(key)
+                return True
+            case InspectPods():
+                await self._observer.inspect(step.job, world)
+                return False
+            case Wait():
+                return False
+        try:
+            await self._applier.apply(step, world)
+        except PreconditionFailedError:
+            await self._observer.refresh(key)
+            return True
+        return False
+
+    @staticmethod
+    def _loop_seconds() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _fields(key: ObjectKey) -> dict[str, str]:
+    return {"namespace": key.namespace, "diemjob": key.name}
+
+
+def _decode(raw: RawObject, kind: type[T]) -> T | None:
+    """Return the typed object; None, with a log line, for one that the schema should have refused."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        metadata = raw.get("metadata", {})
+        key = ObjectKey(namespace=str(metadata.get("namespace", "")), name=str(metadata.get("name", "")))
+        logger.error("Ignored a %s that does not fit its schema: %s", kind.__name__, error, extra=_fields(key))  # noqa: TRY400 - the traceback would add nothing
+        return None

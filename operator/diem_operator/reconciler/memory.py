@@ -1,0 +1,104 @@
+"""What the leader remembers of one DiemJob between two looks at it, and what no object of the cluster can tell.
+
+Losing it costs nothing but a question to the API server: see the run rules on unknown outcomes.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import msgspec
+
+from diem_operator.model.diemjob import DiemJobStatus, Phase
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.model.names import Uid
+from diem_operator.planning.ids import is_seen
+from diem_operator.planning.world import Attempt, Inspection, PostOutcome
+from diem_operator.reconciler.posting import PostResult
+
+FIRST_RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Recollection:
+    """The last POST and the last look at the pods of one DiemJob."""
+
+    uid: Uid
+    attempt: Attempt | None = None
+    retry_at_seconds: float = 0
+    inspection: Inspection | None = None
+
+    def find_attempt(self, *, now_seconds: float) -> Attempt | None:
+        """Return the last POST with the time left until it may be repeated."""
+        if self.attempt is None:
+            return None
+        left = max(0.0, self.retry_at_seconds - now_seconds)
+        return msgspec.structs.replace(self.attempt, retry_in_seconds=left)
+
+
+@dataclass(slots=True)
+class Memory:
+    """Recollections by DiemJob; those of an older uid are forgotten at the first sight of a new one.
+
+    Args:
+        jitter: returns a factor for retries, about 1; an argument so that tests choose it.
+    """
+
+    jitter: random.Random = field(default_factory=random.Random)
+    _recollections: dict[ObjectKey, Recollection] = field(default_factory=dict)
+
+    def find(self, key: ObjectKey, uid: Uid) -> Recollection:
+        """Return what is remembered of this very DiemJob; an empty recollection where that is nothing."""
+        known = self._recollections.get(key)
+        return known if known is not None and known.uid == uid else Recollection(uid=uid)
+
+    def note_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
+        """Remember the outcome of a POST."""
+        recollection = self._keep(key, uid)
+        previous = recollection.attempt
+        is_repeated = previous is not None and previous.request.id == result.attempt.request.id
+        failures = (previous.failures if is_repeated and previous is not None else 0) + 1
+        if result.attempt.outcome is PostOutcome.CREATED:
+            failures = 0
+        recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
+        delay = max(result.retry_after_seconds, self._backoff_seconds(failures))
+        recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
+
+    def note_inspection(self, key: ObjectKey, uid: Uid, inspection: Inspection) -> None:
+        """Remember what a look at the pods showed."""
+        self._keep(key, uid).inspection = inspection
+
+    def settle(self, key: ObjectKey, uid: Uid, status: DiemJobStatus) -> None:
+        """Forget the outcome of a POST that the status tells by now, and the pods of a run that is over."""
+        recollection = self._recollections.get(key)
+        if recollection is None or recollection.uid != uid:
+            return
+        if recollection.attempt is not None and _is_told(recollection.attempt, status):
+            recollection.attempt = None
+        if status.run is None or status.run.phase not in {Phase.PENDING, Phase.STOPPING}:
+            recollection.inspection = None
+        if recollection.attempt is None and recollection.inspection is None:
+            del self._recollections[key]
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget all of a DiemJob that is gone."""
+        self._recollections.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything: somebody else has led in between."""
+        self._recollections.clear()
+
+    def _keep(self, key: ObjectKey, uid: Uid) -> Recollection:
+        recollection = self.find(key, uid)
+        self._recollections[key] = recollection
+        return recollection
+
+    def _backoff_seconds(self, failures: int) -> float:
+        exponential = FIRST_RETRY_SECONDS * 4.0 ** min(max(failures - 1, 0), 10)
+        return min(exponential, MAX_RETRY_SECONDS) * self.jitter.uniform(0.8, 1.2)
+
+
+def _is_told(attempt: Attempt, status: DiemJobStatus) -> bool:
+    run_id, run = attempt.request.id, status.run
+    is_waiting = run is not None and run.id == run_id and run.phase is Phase.SUBMITTED
+    return is_seen(status, run_id) and not is_waiting

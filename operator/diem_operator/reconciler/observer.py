@@ -1,0 +1,166 @@
+"""Gathers the world a decision rests on: from the store, or, where absence must be proven, from the API server."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from diem_operator.cluster.errors import NotFound
+from diem_operator.cluster.resources import Cluster
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.job import Job
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.model.names import JOB_LABEL_SELECTOR, LABEL_DIEMJOB
+from diem_operator.planning.ids import build_job_name
+from diem_operator.planning.job_manifest import build_label_value
+from diem_operator.planning.rules import find_live_run
+from diem_operator.planning.world import World
+from diem_operator.reconciler.inspector import Inspector
+from diem_operator.reconciler.memory import Memory
+from diem_operator.reconciler.scope import Scope
+from diem_operator.reconciler.store import Store
+
+
+class Observer:
+    """The only reader of the reconciler.
+
+    Args:
+        cluster: the API server.
+        store: what watches have told; live reads are put into it.
+        memory: what the leader remembers.
+        scope: which namespaces are listed.
+        now: the wall time.
+        steady_seconds: a clock for retries that never steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        store: Store,
+        memory: Memory,
+        scope: Scope,
+        now: Callable[[], datetime],
+        steady_seconds: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._memory = memory
+        self._scope = scope
+        self._inspector = Inspector(cluster=cluster, now=now)
+        self._now = now
+        self._steady_seconds = steady_seconds
+        self._doubtful: set[ObjectKey] = set()
+
+    def observe(self, key: ObjectKey, *, is_live: bool) -> World | None:
+        """Return the world around one DiemJob as known; None when there is no such DiemJob."""
+        diemjob = self._store.find_diemjob(key)
+        if diemjob is None:
+            self._memory.forget(key)
+            return None
+        # The write that told it may have had no answer, and the watch brought it.
+        self._memory.settle(key, diemjob.metadata.uid, diemjob.status)
+        recollection = self._memory.find(key, diemjob.metadata.uid)
+        return World(
+            diemjob=diemjob,
+            jobs=self._store.find_jobs(key),
+            attempt=recollection.find_attempt(now_seconds=self._steady_seconds()),
+            inspection=recollection.inspection,
+            is_live=is_live,
+            now=self._now(),
+        )
+
+    async def start(self) -> None:
+        """Forget what an earlier term of leadership knew, and begin with quorum LISTs."""
+        self._memory.clear()
+        self._doubtful.clear()
+        await self.resync()
+
+    async def inspect(self, job: Job, world: World) -> None:
+        """Look up why the Job's pods are not as they should be, for the next decision."""
+        inspection = await self._inspector.inspect(job)
+        self._memory.note_inspection(world.diemjob.key, world.diemjob.metadata.uid, inspection)
+
+    async def refresh(self, key: ObjectKey) -> None:
+        """Read one DiemJob and the Jobs around it from the API server, the DiemJob first."""
+        diemjob = await self._read_diemjob(key)
+        await self._read_jobs(key, diemjob)
+        self._doubtful.discard(key)
+
+    async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
+        """Read what the last LISTs contradicted; return whether there was such a thing."""
+        if key not in self._doubtful:
+            return False
+        await self.refresh(key)
+        return True
+
+    async def resync(self) -> set[ObjectKey]:
+        """Compare the store with two LISTs; return the keys of DiemJobs around which something was different.
+
+        What a watch has brought since a LIST was taken is newer than the LIST. So nothing is taken away on its word
+        alone: where it lacks an object, or has another version, that object is read before anything is decided.
+        """
+        diemjobs, jobs = await self._list()
+        changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
+        changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
+        self._doubtful |= self._store.find_doubtful_keys(diemjobs, jobs)
+        return changed | self._doubtful
+
+    async def _list(self) -> tuple[list[DiemJob], list[Job]]:
+        diemjobs: list[DiemJob] = []
+        jobs: list[Job] = []
+        for namespace in self._scope.listed:
+            diemjobs += (await self._cluster.diemjobs.list(namespace)).items
+            jobs += (await self._cluster.jobs.list(namespace, label_selector=JOB_LABEL_SELECTOR)).items
+        serves = self._scope.serves
+        return (
+            [diemjob for diemjob in diemjobs if serves(diemjob.metadata.namespace)],
+            [job for job in jobs if serves(job.metadata.namespace)],
+        )
+
+    async def _read_diemjob(self, key: ObjectKey) -> DiemJob | None:
+        before = self._store.find_diemjob(key)
+        try:
+            diemjob = await self._cluster.diemjobs.get(key)
+        except NotFound:
+            if self._store.find_diemjob(key) is before:
+                self._store.remove_diemjob(key)
+            return None
+        is_unchanged = self._store.find_diemjob(key) is before
+        self._store.put_diemjob(diemjob, is_live=is_unchanged)
+        return diemjob
+
+    async def _read_jobs(self, key: ObjectKey, diemjob: DiemJob | None) -> None:
+        """LIST by label, then GET by name what should be there too: labels can be edited, names cannot."""
+        before = {job.key: job for job in self._store.find_jobs(key)}
+        if diemjob is None and not before:
+            return
+        selector = f"{LABEL_DIEMJOB}={build_label_value(key.name)}"
+        listing = await self._cluster.jobs.list(key.namespace, label_selector=selector)
+        for job in listing.items:
+            self._take_job(job, before)
+        listed = {job.key for job in listing.items}
+        expected = set(before) | ({_find_live_job_key(diemjob)} if diemjob is not None else set())
+        for job_key in sorted(job_key for job_key in expected - listed if job_key is not None):
+            await self._read_job(job_key, before)
+
+    async def _read_job(self, key: ObjectKey, before: dict[ObjectKey, Job]) -> None:
+        try:
+            job = await self._cluster.jobs.get(key)
+        except NotFound:
+            if self._store.find_job(key) is before.get(key):
+                self._store.remove_job(key)
+            return
+        self._take_job(job, before)
+
+    def _take_job(self, job: Job, before: dict[ObjectKey, Job]) -> None:
+        """Believe what was read, unless a watch has brought something else since the request was sent."""
+        is_unchanged = self._store.find_job(job.key) is before.get(job.key)
+        self._store.put_job(job, is_live=is_unchanged)
+
+
+def _find_live_job_key(diemjob: DiemJob) -> ObjectKey | None:
+    """Return the key that the live run's Job has, or would have."""
+    metadata, run = diemjob.metadata, find_live_run(diemjob.status)
+    if run is None:
+        return None
+    name = run.job_name or build_job_name(metadata.name, metadata.uid, run.id)
+    return ObjectKey(namespace=metadata.namespace, name=name)

@@ -1,0 +1,129 @@
+"""Creates the Job of a run and says what is known afterwards; see PostOutcome for the answers and what they allow."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from diem_operator.cluster.errors import (
+    AlreadyExists,
+    BadRequest,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+)
+from diem_operator.cluster.resources import Jobs
+from diem_operator.model import reasons
+from diem_operator.model.job import Job
+from diem_operator.model.metadata import ObjectKey, key_of
+from diem_operator.planning.steps import CreateJob
+from diem_operator.planning.world import Attempt, PostOutcome
+
+_NAMESPACE_TERMINATING = "NamespaceTerminating"
+_NAMESPACE_TERMINATING_RETRY_SECONDS = 60.0
+_MAX_MESSAGE_LENGTH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """An attempt, and how long the API server asked to wait before the next; 0 where it did not."""
+
+    attempt: Attempt
+    retry_after_seconds: float = 0
+
+
+async def post_job(jobs: Jobs, step: CreateJob, *, timeout_seconds: float) -> PostResult:
+    """POST the Job; a failure is a result, since the plan decides what follows from it."""
+    manifest = msgspec.convert(step.manifest, Job)
+    try:
+        job = await jobs.create(manifest.metadata.namespace, step.manifest, timeout_seconds=timeout_seconds)
+    except AlreadyExists:
+        return await _identify(jobs, step, manifest)
+    except ClusterError as error:
+        return _explain(step, error)
+    return PostResult(_build(step, PostOutcome.CREATED, job=job))
+
+
+async def _identify(jobs: Jobs, step: CreateJob, manifest: Job) -> PostResult:
+    """Tell our own Job, made by an earlier POST, from somebody else's under its name."""
+    key: ObjectKey = key_of(manifest.metadata)
+    try:
+        job = await jobs.get(key)
+    except NotFound:
+        # It was there a moment ago under a name that only this run has: it was made, and somebody deleted it.
+        return PostResult(_build(step, PostOutcome.CREATED, job=manifest))
+    except ClusterError as error:
+        text = f"a Job named {key.name} exists, and reading it failed: {error}"
+        return PostResult(_build(step, PostOutcome.UNKNOWN, reason=reasons.API_SERVER_UNAVAILABLE, message=text))
+    if _is_same_run(job, manifest):
+        return PostResult(_build(step, PostOutcome.CREATED, job=job))
+    text = f"a Job named {key.name} exists and belongs to something else; delete or rename it, then start a new run"
+    return PostResult(_build(step, PostOutcome.NAME_TAKEN, reason=reasons.JOB_NAME_TAKEN, message=text))
+
+
+def _is_same_run(job: Job, manifest: Job) -> bool:
+    if job.owner is None or manifest.owner is None:
+        return False
+    return (job.owner.uid, job.run_id) == (manifest.owner.uid, manifest.run_id)
+
+
+def _explain(step: CreateJob, error: ClusterError) -> PostResult:
+    """Return what an error means for the run: see the table in PostOutcome."""
+    match error:
+        case BadRequest() | Invalid() | TooLarge():
+            return PostResult(_build(step, PostOutcome.REJECTED, reason=reasons.JOB_REJECTED, message=error.message))
+        case OutcomeUnknown():
+            reason, message = reasons.API_SERVER_UNAVAILABLE, str(error)
+            return PostResult(_build(step, PostOutcome.UNKNOWN, reason=reason, message=message))
+        case Refused():
+            attempt = _build(
+                step, PostOutcome.DEFERRED, reason=_find_reason(error), message=error.message or str(error)
+            )
+            return PostResult(attempt, _find_retry_after(error))
+        case _:
+            reason = reasons.API_SERVER_UNAVAILABLE
+            return PostResult(_build(step, PostOutcome.DEFERRED, reason=reason, message=str(error)))
+
+
+def _find_reason(error: Refused) -> str:
+    if _is_namespace_terminating(error):
+        return reasons.NAMESPACE_TERMINATING
+    match error:
+        case Forbidden() | Unauthorized():
+            return reasons.QUOTA_EXCEEDED if "exceeded quota" in error.message else reasons.FORBIDDEN
+        case Conflict():
+            return reasons.CONFLICT
+        case TooManyRequests():
+            return reasons.TOO_MANY_REQUESTS
+        case _:
+            return reasons.API_SERVER_UNAVAILABLE
+
+
+def _find_retry_after(error: Refused) -> float:
+    if _is_namespace_terminating(error):
+        return _NAMESPACE_TERMINATING_RETRY_SECONDS
+    return error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
+
+
+def _is_namespace_terminating(error: Refused) -> bool:
+    """A 403 with that cause; or a 404, which for a POST means that the namespace is gone already."""
+    return _NAMESPACE_TERMINATING in error.causes or isinstance(error, NotFound)
+
+
+def _build(
+    step: CreateJob, outcome: PostOutcome, *, reason: str = "", message: str = "", job: Job | None = None
+) -> Attempt:
+    return Attempt(
+        request=step.request,
+        manifest=step.manifest,
+        outcome=outcome,
+        reason=reason,
+        message=message[:_MAX_MESSAGE_LENGTH],
+        job=job,
+    )

@@ -1,0 +1,170 @@
+"""A keyed work queue with client-go's semantics: what has to be reconciled next, once, and by one worker at a time.
+
+    add ──► ready ──► get ──► running ──► done
+              ▲                  │
+              └── added again ───┘
+
+It holds keys, never objects: a worker reads the state when it starts, so many changes of one object cost one reconcile.
+Time is the event loop's, randomness is given.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class QueueShutDown(Exception):  # noqa: N818 - named like the standard library's QueueEmpty and QueueShutDown
+    """The queue takes and gives nothing any more."""
+
+
+class Timer(Protocol):
+    """A call that will happen (`asyncio.TimerHandle`)."""
+
+    def cancel(self) -> None:
+        """Prevent the call."""
+
+    def when(self) -> float:
+        """Return when the call will happen, on the scheduler's clock."""
+
+
+class Scheduler(Protocol):
+    """Calls back later (`asyncio.AbstractEventLoop`)."""
+
+    def time(self) -> float:
+        """Return the time in seconds, from any start."""
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
+        """Call back at that time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backoff:
+    """How long to wait after the n-th failure in a row: doubled each time, up to a cap, less a random part.
+
+    Attributes:
+        jitter: the largest share of a delay that chance takes off, 0 to 1, so that many keys do not come back at once.
+    """
+
+    first_seconds: float = 0.1
+    most_seconds: float = 60.0
+    jitter: float = 0.5
+
+    def seconds(self, failures: int, *, chance: float) -> float:
+        """Return the delay after that many failures (1 or more); `chance` is from 0 to 1."""
+        doublings = min(failures - 1, 64)  # the cap is reached long before; 2.0**1024 would overflow
+        delay: float = min(self.first_seconds * 2.0**doublings, self.most_seconds)
+        return delay * (1.0 - self.jitter * chance)
+
+
+class WorkQueue(Generic[K]):
+    """The queue; its length is the number of keys that could be taken now.
+
+    Args:
+        backoff: for `add_rate_limited`.
+        scheduler: the running event loop by default; the queue is then made inside it.
+        chance: gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        backoff: Backoff | None = None,
+        scheduler: Scheduler | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._backoff = backoff or Backoff()
+        self._scheduler: Scheduler = scheduler or asyncio.get_running_loop()
+        self._chance = chance
+        self._ready: deque[K] = deque()
+        self._wanted: set[K] = set()  # in `_ready`, or running and to be run once more
+        self._running: set[K] = set()
+        self._delayed: dict[K, Timer] = {}
+        self._failures: dict[K, int] = {}
+        self._permits = asyncio.Semaphore(0)  # one for each entry of `_ready`
+        self._is_shut_down = False
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no key is ready or running; delayed ones may be left."""
+        return not self._ready and not self._running
+
+    def add(self, key: K) -> None:
+        """Have the key worked on: once, however often it is added before a worker takes it."""
+        if self._is_shut_down or key in self._wanted:
+            return
+        self._wanted.add(key)
+        if key not in self._running:
+            self._make_ready(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Add the key later; if it is to be added later already, the earlier time counts."""
+        if self._is_shut_down:
+            return
+        due = self._scheduler.time() + max(seconds, 0.0)
+        planned = self._delayed.get(key)
+        if planned is not None:
+            if planned.when() <= due:
+                return
+            planned.cancel()
+        self._delayed[key] = self._scheduler.call_at(due, lambda: self._add_delayed(key))
+
+    def add_rate_limited(self, key: K) -> None:
+        """Count a failure and add the key after a delay that grows with their number."""
+        self._failures[key] = self._failures.get(key, 0) + 1
+        self.add_after(key, self._backoff.seconds(self._failures[key], chance=self._chance()))
+
+    def forget(self, key: K) -> None:
+        """Count the key's failures from zero again; its delayed adding stays."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: K) -> int:
+        """Return how often the key has failed since it was last forgotten."""
+        return self._failures.get(key, 0)
+
+    async def get(self) -> K:
+        """Wait for a key and take it; `done` must follow.
+
+        Raises:
+            QueueShutDown: there will be no more.
+        """
+        await self._permits.acquire()
+        if self._is_shut_down:
+            self._permits.release()  # for the next one that waits
+            raise QueueShutDown
+        key = self._ready.popleft()
+        self._wanted.discard(key)
+        self._running.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """Give the key back; if it was added meanwhile, it is ready again."""
+        self._running.discard(key)
+        if key in self._wanted:
+            self._make_ready(key)
+
+    def shut_down(self) -> None:
+        """Drop everything that waits, and end every `get`; keys that are being worked on are not interrupted."""
+        self._is_shut_down = True
+        for timer in self._delayed.values():
+            timer.cancel()
+        self._delayed.clear()
+        self._ready.clear()
+        self._wanted.clear()
+        self._failures.clear()
+        self._permits.release()
+
+    def _make_ready(self, key: K) -> None:
+        self._ready.append(key)
+        self._permits.release()
+
+    def _add_delayed(self, key: K) -> None:
+        self._delayed.pop(key, None)
+        self.add(key)

@@ -1,0 +1,106 @@
+"""The configuration files of a real node's programs: containerd, CNI plugins, kubelet.
+
+Pure: what goes into them. Where they lie, and who reads them, is decided in `real_node`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.localcluster.images import PAUSE_IMAGE
+from tests.localcluster.slots import Slot
+
+# Inside the node's space a fresh folder lies over /run, so that fixed places are this node's own.
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+CONTAINERD_STATE = "/run/containerd"
+
+
+def build_containerd_config(folder: Path, programs: Path) -> str:
+    """Return containerd's configuration, as TOML.
+
+    Args:
+        folder: containerd's own, in which `cni` holds the networks.
+        programs: the folder of runc and the CNI plugins.
+    """
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE, runc dies on a score below containerd's own.
+    return f"""
+version = 3
+root = {_quote(folder / "root")}
+state = {_quote(CONTAINERD_STATE)}
+disabled_plugins = ["io.containerd.nri.v1.nri"]
+
+[grpc]
+  address = {_quote(CONTAINERD_SOCKET)}
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = {_quote(PAUSE_IMAGE)}
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = [{_quote(programs)}]
+  conf_dir = {_quote(folder / "cni")}
+  use_internal_loopback = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd]
+  default_runtime_name = "runc"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  BinaryName = {_quote(programs / "runc")}
+  SystemdCgroup = false
+"""
+
+
+def build_network(slot: Slot) -> dict[str, Any]:
+    """Return the pods' network, as CNI describes it.
+
+    Every pod is at the end of a cable of its own (`ptp`). Behind a bridge, answers from pod to pod would bypass the
+    node's address translation, hence Services, unless the kernel has the module br_netfilter.
+    """
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": str(slot.pod_network)}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    ptp = {"type": "ptp", "ipMasq": False, "ipam": addresses}
+    portmap = {"type": "portmap", "backend": "nftables", "snat": True, "capabilities": {"portMappings": True}}
+    return {"cniVersion": "1.0.0", "name": "localcluster", "plugins": [ptp, portmap]}
+
+
+def build_kubelet_config(slot: Slot, *, ca_file: Path, folder: Path) -> dict[str, Any]:
+    """Return the kubelet's configuration.
+
+    Args:
+        folder: the kubelet's own.
+    """
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": slot.node_address,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": False},
+            "x509": {"clientCAFile": str(ca_file)},
+        },
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{slot.name}",
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "podLogsDir": str(folder / "pod-logs"),
+        "resolvConf": "",
+        "volumePluginDir": str(folder / "volume-plugins"),
+        # Images cannot be fetched again, and a developer's full disk is no reason to evict pods.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
+    }
+
+
+def _quote(value: object) -> str:
+    # A JSON string is a TOML string.
+    return json.dumps(str(value))

@@ -1,0 +1,152 @@
+"""A real node on this machine: containerd, kubelet and kube-proxy in a space of their own.
+
+Composes `node_space`, `node_files` and `images`. It needs Linux and root, and leaves `machine_traces` to be removed.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.localcluster import building, machine_traces, programs, system_packages
+from tests.localcluster.api_probe import is_answering
+from tests.localcluster.busybox import find_commands, find_static_busybox
+from tests.localcluster.component import Component
+from tests.localcluster.control_plane import ControlPlane
+from tests.localcluster.errors import ComponentError
+from tests.localcluster.images import build_busybox, build_pause, write_archive
+from tests.localcluster.node_files import (
+    CONTAINERD_SOCKET,
+    build_containerd_config,
+    build_kubelet_config,
+    build_network,
+)
+from tests.localcluster.node_space import NEEDS, NodeSpace
+from tests.localcluster.programs import Program
+from tests.localcluster.reporting import Log
+from tests.localcluster.slots import Slot
+
+_PROXY_HEALTH_PORT = 10256
+
+
+class RealNode:
+    """The one node of a cluster.
+
+    Attributes:
+        name: the Node's.
+        space: its namespaces.
+    """
+
+    def __init__(self, slot: Slot, paths: Mapping[str, Path], plane: ControlPlane) -> None:
+        """Make its files and describe its processes; nothing is started."""
+        self.name = slot.name
+        self._slot = slot
+        self._plane = plane
+        self._server = f"https://{slot.machine_address}:{slot.apiserver_port}"
+        self._programs = _gather(slot.directory / "bin", paths)
+        self.space = NodeSpace(slot, outside=list(paths.values()))
+        self.containerd = self._build_containerd()
+        self.kubelet = self._build_kubelet()
+        self.kube_proxy = self._build_kube_proxy()
+        self.components = (self.space.holder, self.containerd, self.kubelet, self.kube_proxy)
+
+    def start(self, log: Log) -> None:
+        """Start the node, and return when it is Ready and Services work."""
+        machine_traces.make_cgroup(self._slot)
+        self.space.start()
+        self.containerd.start(wait=False)
+        archive = self._write_images(log)
+        self.containerd.wait_ready()
+        self.load_images(archive)
+        self.kubelet.start(wait=False)
+        self.kube_proxy.start()
+        self.kubelet.wait_ready()
+
+    def load_images(self, archive: Path) -> None:
+        """Load all images of an archive (`docker save` or OCI layout) into the node."""
+        command = self._ctr("--namespace", "k8s.io", "images", "import", "--digests", str(archive))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ComponentError(f"{archive} could not be loaded: {done.stderr.strip()[-800:]}")
+
+    def _write_images(self, log: Log) -> Path:
+        busybox = find_static_busybox(building.cache_folder(), log)
+        content, processor = busybox.read_bytes(), building.go_processor()
+        archive = self._slot.directory / "images.tar"
+        images = [build_busybox(content, find_commands(busybox), processor), build_pause(content, processor)]
+        write_archive(archive, images)
+        return archive
+
+    def _build_containerd(self) -> Component:
+        folder = self._slot.directory / "containerd"
+        (folder / "cni").mkdir(parents=True)
+        (folder / "cni" / "10-localcluster.conflist").write_text(json.dumps(build_network(self._slot)))
+        config = folder / "config.toml"
+        config.write_text(build_containerd_config(folder, self._programs))
+        return self._component(programs.CONTAINERD, {"config": config}, is_ready=self._is_containerd_serving)
+
+    def _build_kubelet(self) -> Component:
+        slot, folder = self._slot, self._slot.directory / "kubelet"
+        folder.mkdir()
+        config = folder / "config.json"
+        ca_file = self._plane.authority.ca_file
+        config.write_text(json.dumps(build_kubelet_config(slot, ca_file=ca_file, folder=folder)))
+        flags = {
+            "config": config,
+            "kubeconfig": self._kubeconfig("kubelet", f"system:node:{self.name}", "system:nodes"),
+            "root-dir": folder / "root",
+            "cert-dir": folder / "pki",
+            "hostname-override": self.name,
+            "node-ip": slot.node_address,
+        }
+        return self._component(programs.KUBELET, flags, is_ready=lambda: self._plane.probe.is_node_ready(self.name))
+
+    def _build_kube_proxy(self) -> Component:
+        flags = {
+            "kubeconfig": self._kubeconfig("kube-proxy", "system:kube-proxy"),
+            "hostname-override": self.name,
+            "proxy-mode": "nftables",
+            "cluster-cidr": self._slot.pod_network,
+            "healthz-bind-address": f"{self._slot.node_address}:{_PROXY_HEALTH_PORT}",
+            # These two are the machine's, not the node's: leave them.
+            "conntrack-max-per-core": "0",
+            "conntrack-min": "0",
+        }
+        return self._component(programs.KUBE_PROXY, flags, is_ready=self._is_proxy_serving)
+
+    def _component(self, program: Program, flags: Mapping[str, object], *, is_ready: Callable[[], bool]) -> Component:
+        return Component(
+            program.name,
+            [str(self._programs / program.name), *(f"--{flag}={value}" for flag, value in flags.items())],
+            log_file=self._slot.directory / "logs" / f"{program.name}.log",
+            environment={"PATH": f"{self._programs}:{system_packages.search_path()}"},
+            through=self.space.entry,
+            is_ready=is_ready,
+        )
+
+    def _kubeconfig(self, name: str, user: str, *groups: str) -> Path:
+        credential = self._plane.authority.issue_client(name, user, groups)
+        return self._plane.write_kubeconfig(name, credential, server=self._server)
+
+    def _is_containerd_serving(self) -> bool:
+        return subprocess.run(self._ctr("version"), capture_output=True, check=False).returncode == 0
+
+    def _is_proxy_serving(self) -> bool:
+        return is_answering(self._slot.node_address, _PROXY_HEALTH_PORT, "/healthz")
+
+    def _ctr(self, *arguments: str) -> list[str]:
+        # Inside the space: containerd's socket is there, and so are the mounts it makes.
+        return [*self.space.entry(), str(self._programs / "ctr"), "--address", CONTAINERD_SOCKET, *arguments]
+
+
+def prepare_machine(log: Log) -> None:
+    """Install what a node needs of the machine itself."""
+    system_packages.ensure([*NEEDS, "nft"], log)
+
+
+def _gather(folder: Path, paths: Mapping[str, Path]) -> Path:
+    """Put links to all programs into one folder, where they find each other by name."""
+    folder.mkdir()
+    for name, path in paths.items():
+        (folder / name).symlink_to(path)
+    return folder

@@ -1,0 +1,108 @@
+"""A signal is a good end, a task's end is a bad one, and everything is cleaned up in both."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from diem_operator.cli.lifecycle import SIGNALS, StopSignal, TaskEnded, background, run_for_ever, run_until_signal
+
+
+@pytest.fixture(autouse=True)
+async def signals_as_before() -> AsyncIterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_signal_ends_the_work_after_its_clean_up(number: signal.Signals) -> None:
+    said: list[str] = []
+
+    async def work(_: StopSignal) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(5)
+        finally:
+            await asyncio.sleep(0)
+            said.append("goodbye")
+
+    await run_until_signal(work)
+    assert said == ["goodbye"]
+
+
+async def test_second_signal_is_not_ours() -> None:
+    async def work(stop: StopSignal) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(5)
+        finally:
+            stop.listen()
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    await run_until_signal(work)
+
+
+async def test_signals_can_be_taken_back() -> None:
+    async def work(stop: StopSignal) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, pytest.fail, "the thief's handler was called")
+        stop.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(5)
+
+    await run_until_signal(work)
+
+
+async def test_cancellation_without_a_signal_is_passed_on() -> None:
+    async def work(_: StopSignal) -> None:
+        await asyncio.sleep(5)
+
+    task = asyncio.create_task(run_until_signal(work))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_error_of_the_work_is_passed_on() -> None:
+    async def work(_: StopSignal) -> None:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await run_until_signal(work)
+
+
+async def test_task_that_fails_ends_the_process_and_is_named() -> None:
+    async def fail() -> None:
+        raise ValueError("wrong")
+
+    async with background("first", asyncio.sleep(5)) as first, background("second", fail()) as second:
+        with pytest.raises(TaskEnded, match="The second ended") as caught:
+            await run_for_ever(first, second)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert first.cancelled()
+
+
+async def test_task_that_returns_ends_the_process_too() -> None:
+    async with background("only", asyncio.sleep(0)) as only:
+        with pytest.raises(TaskEnded, match="The only ended"):
+            await run_for_ever(only)
+
+
+async def test_task_has_cleaned_up_when_the_block_is_left() -> None:
+    said: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(5)
+        finally:
+            await asyncio.sleep(0.01)
+            said.append("goodbye")
+
+    async with background("work", work()):
+        await asyncio.sleep(0)
+    assert said == ["goodbye"]

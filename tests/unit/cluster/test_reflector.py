@@ -1,0 +1,235 @@
+"""A reflector survives everything a watch can do, and says how old its knowledge is."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import pytest
+
+from diem_operator.cluster.client import ApiServer
+from diem_operator.cluster.reflector import Reactions, Reflector, ReflectorTiming
+from diem_operator.cluster.resources import Cluster
+from diem_operator.cluster.watch import EventType
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.metadata import ObjectKey
+from tests.unit.cluster.objects import bookmark, diemjob, event, failure, page, undecodable
+from tests.unit.cluster.scripted_server import ScriptedServer, SeenRequest, answer, close, reset, stream
+
+TIMING = ReflectorTiming(inactivity_seconds=0.3, first_pause_seconds=0.01, most_pause_seconds=0.02, settled_seconds=9)
+
+
+@dataclass
+class Heard:
+    """What the reflector told, in order."""
+
+    log: list[tuple[str, object, int]] = field(default_factory=list)
+
+    def on_replace(self, items: tuple[DiemJob, ...], resource_version: int) -> None:
+        self.log.append(("replace", tuple(item.metadata.name for item in items), resource_version))
+
+    def on_event(self, event_type: EventType, item: DiemJob, resource_version: int) -> None:
+        self.log.append((event_type.value, item.metadata.name, resource_version))
+
+    def on_undecodable(self, key: ObjectKey, resource_version: int) -> None:
+        self.log.append(("undecodable", str(key), resource_version))
+
+
+@dataclass
+class Running:
+    reflector: Reflector[DiemJob]
+    heard: Heard
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - a test polls what the code under test knows nothing of
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def running(session: ApiServer, server: ScriptedServer) -> AsyncIterator[Running]:
+    heard = Heard()
+    reactions = Reactions(on_replace=heard.on_replace, on_event=heard.on_event, on_undecodable=heard.on_undecodable)
+    reflector = Reflector(Cluster(session).diemjobs, reactions, timing=TIMING)
+    task = asyncio.create_task(reflector.run())
+    yield Running(reflector, heard)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def is_watch(request: SeenRequest) -> bool:
+    return query(request).get("watch") == "true"
+
+
+def query(request: SeenRequest) -> dict[str, str]:
+    return dict(parse_qsl(request.target.partition("?")[2]))
+
+
+def watched_from(server: ScriptedServer) -> list[str]:
+    return [query(request)["resourceVersion"] for request in server.requests if is_watch(request)]
+
+
+async def test_list_is_told_then_every_change_from_there(server: ScriptedServer, running: Running) -> None:
+    assert not running.reflector.is_synced
+    assert (running.reflector.resource_version, running.reflector.confirmed_at) == (0, None)
+    server.plays(
+        answer(200, page(diemjob("a"), version=100)),
+        stream(event("ADDED", diemjob("b", version=101)), event("DELETED", diemjob("a", version=102)), then_hang=True),
+    )
+    await running.until(lambda: len(running.heard.log) == 3)
+    assert running.heard.log == [("replace", ("a",), 100), ("ADDED", "b", 101), ("DELETED", "a", 102)]
+    assert running.reflector.is_synced
+    assert running.reflector.resource_version == 102
+    watch = query(server.requests[1])
+    assert (watch["resourceVersion"], watch["allowWatchBookmarks"]) == ("100", "true")
+
+
+async def test_ended_watch_is_resumed_where_it_ended_without_a_list(server: ScriptedServer, running: Running) -> None:
+    server.plays(
+        answer(200, page(version=100)),
+        stream(event("ADDED", diemjob("a", version=105))),
+        stream(bookmark(150)),
+        stream(event("ADDED", diemjob("b", version=151)), then_hang=True),
+    )
+    await running.until(lambda: running.reflector.resource_version == 151)
+    assert watched_from(server) == ["100", "105", "150"]
+    assert [kind for kind, _, _ in running.heard.log] == ["replace", "ADDED", "ADDED"]
+
+
+@pytest.mark.parametrize("fault", [close, reset, answer(503, {}), answer(403, failure(403, "Forbidden"))])
+async def test_failed_watch_is_tried_again_from_the_same_version(
+    server: ScriptedServer, running: Running, fault: object
+) -> None:
+    assert callable(fault)
+    server.plays(
+        answer(200, page(version=100)), fault, stream(event("ADDED", diemjob("a", version=101)), then_hang=True)
+    )
+    await running.until(lambda: running.reflector.resource_version == 101)
+    assert watched_from(server)[0] == "100"
+    assert set(watched_from(server)) == {"100"}
+    assert [kind for kind, _, _ in running.heard.log] == ["replace", "ADDED"]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [answer(410, failure(410, "Expired")), stream(event("ERROR", failure(410, "Expired")))],
+    ids=["refused", "in the stream"],
+)
+async def test_too_old_version_leads_to_a_new_list(server: ScriptedServer, running: Running, gone: object) -> None:
+    assert callable(gone)
+    server.plays(
+        answer(200, page(diemjob("a"), version=100)),
+        gone,
+        answer(200, page(diemjob("b"), version=900)),
+        stream(then_hang=True),
+    )
+    await running.until(lambda: len(watched_from(server)) == 2)
+    assert running.heard.log == [("replace", ("a",), 100), ("replace", ("b",), 900)]
+    assert watched_from(server) == ["100", "900"]
+
+
+async def test_version_that_the_server_has_not_reached_leads_to_a_new_list_in_the_end(
+    server: ScriptedServer, running: Running
+) -> None:
+    too_large = answer(504, failure(504, "Timeout"))
+    server.plays(
+        answer(200, page(version=900)),
+        *[too_large] * 4,
+        answer(200, page(version=100)),
+        stream(then_hang=True),
+    )
+    await running.until(lambda: len(watched_from(server)) == 5)
+    assert running.heard.log == [("replace", (), 900), ("replace", (), 100)]
+    assert running.reflector.resource_version == 100
+
+
+async def test_silent_connection_is_left_and_the_watch_resumed(server: ScriptedServer, running: Running) -> None:
+    server.plays(
+        answer(200, page(version=100)),
+        stream(event("ADDED", diemjob("a", version=101)), then_hang=True),
+        stream(event("ADDED", diemjob("b", version=102)), then_hang=True),
+    )
+    await running.until(lambda: running.reflector.resource_version == 102)
+    assert watched_from(server)[:2] == ["100", "101"]
+
+
+async def test_line_that_is_cut_off_is_told_when_it_comes_whole(server: ScriptedServer, running: Running) -> None:
+    server.plays(
+        answer(200, page(version=100)),
+        stream(event("ADDED", diemjob("a", version=101)), b'{"type":"ADDED","object":{"metada'),
+        stream(event("ADDED", diemjob("b", version=102)), then_hang=True),
+    )
+    await running.until(lambda: running.reflector.resource_version == 102)
+    assert running.heard.log[1:] == [("ADDED", "a", 101), ("ADDED", "b", 102)]
+
+
+async def test_nonsense_in_the_stream_starts_it_anew(server: ScriptedServer, running: Running) -> None:
+    server.plays(
+        answer(200, page(version=100)),
+        stream(event("ADDED", diemjob("a", version=101)), b"nonsense\n", event("ADDED", diemjob("x", version=102))),
+        stream(event("ADDED", diemjob("b", version=103)), then_hang=True),
+    )
+    await running.until(lambda: running.reflector.resource_version == 103)
+    assert running.heard.log[1:] == [("ADDED", "a", 101), ("ADDED", "b", 103)]
+
+
+async def test_undecodable_object_is_told_by_name_and_the_stream_goes_on(
+    server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    server.plays(
+        answer(200, page(diemjob("a"), undecodable("c"), version=100)),
+        stream(
+            event("MODIFIED", undecodable("a", version=101)),
+            event("ADDED", diemjob("b", version=102)),
+            then_hang=True,
+        ),
+    )
+    await running.until(lambda: running.reflector.resource_version == 102)
+    assert running.heard.log == [("replace", ("a",), 100), ("undecodable", "team-a/a", 101), ("ADDED", "b", 102)]
+    assert "team-a/a" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+async def test_knowledge_is_confirmed_by_lists_events_and_bookmarks_only(
+    server: ScriptedServer, running: Running
+) -> None:
+    server.plays(answer(200, page(version=100)), stream(bookmark(101)), *[answer(403, failure(403, "Forbidden"))] * 500)
+    await running.until(lambda: running.reflector.resource_version == 101)
+    confirmed_at = running.reflector.confirmed_at
+    await running.until(lambda: len(server.requests) > 8)
+    assert running.reflector.confirmed_at == confirmed_at
+    assert running.reflector.is_synced
+
+
+async def test_first_list_is_tried_until_it_is_allowed(server: ScriptedServer, running: Running) -> None:
+    server.plays(
+        answer(403, failure(403, "Forbidden")),
+        answer(401, failure(401, "Unauthorized")),
+        answer(429, failure(429, "TooManyRequests"), Retry_After="3600"),
+        answer(200, page(version=100)),
+    )
+    async with asyncio.timeout(5):
+        await running.reflector.wait_until_synced()
+    assert running.heard.log == [("replace", (), 100)]
+
+
+async def test_trouble_is_logged_once_and_not_at_each_try(
+    server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    server.plays(*[answer(403, failure(403, "Forbidden"))] * 500)
+    await running.until(lambda: len(server.requests) > 5)
+    assert len([record for record in caplog.records if "Could not follow" in record.message]) == 1
+
+
+async def test_bug_in_a_reaction_is_not_swallowed(server: ScriptedServer, session: ApiServer) -> None:
+    def fail(items: tuple[DiemJob, ...], resource_version: int) -> None:
+        raise LookupError
+
+    heard = Heard()
+    reactions = Reactions(on_replace=fail, on_event=heard.on_event, on_undecodable=heard.on_undecodable)
+    server.plays(answer(200, page(version=100)))
+    with pytest.raises(LookupError):
+        await Reflector(Cluster(session).diemjobs, reactions).run()

@@ -1,0 +1,63 @@
+"""A fake API server, and kopf embedded as the operator does it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import kopf
+import pytest
+
+from diem_operator.handlers.embedding import EmbeddedKopf
+from diem_operator.handlers.watches import Observers, build_registry, build_settings
+from diem_operator.model.metadata import RawObject
+from tests.unit.handlers.api_server import FakeApiServer, serve_fake_api
+
+
+@dataclass
+class Seen:
+    """What the observers were told: by plural, the types and the names."""
+
+    objects: dict[str, list[tuple[str | None, str]]] = field(
+        default_factory=lambda: {"diemjobs": [], "jobs": [], "diemapikeys": []}
+    )
+    counted: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def observe(self, plural: str) -> Callable[[str | None, RawObject], None]:
+        return lambda event_type, raw: self.objects[plural].append((event_type, raw["metadata"]["name"]))
+
+    def observers(self) -> Observers:
+        return Observers(
+            diemjob=self.observe("diemjobs"),
+            job=self.observe("jobs"),
+            apikey=self.observe("diemapikeys"),
+            is_served=lambda namespace: namespace != "diem-system",
+            count=lambda plural, event_type: self.counted.append((plural, event_type)),
+        )
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Return once it holds; fails after five seconds."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what holds is not ours to signal
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def fake_api() -> AsyncIterator[FakeApiServer]:
+    async with serve_fake_api() as fake:
+        yield fake
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[EmbeddedKopf]:
+    async def log_in() -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(server=fake_api.url)
+
+    embedded = EmbeddedKopf(build_registry(seen.observers(), login=log_in), build_settings())
+    yield embedded
+    await embedded.stop()

@@ -1,0 +1,58 @@
+"""kopf lives and dies as one of several tasks of our event loop."""
+
+import asyncio
+import time
+
+import pytest
+
+from diem_operator.handlers.embedding import EmbeddedKopf, WatchesEnded
+from tests.unit.handlers.api_server import FakeApiServer, make_object
+from tests.unit.handlers.conftest import Seen, eventually
+
+
+async def test_kopf_is_alive_from_start_to_stop(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+    states = [embedded.is_alive]
+    await embedded.start(namespaces=())
+    await eventually(lambda: bool(fake_api.queries_of("jobs")))
+    states.append(embedded.is_alive)
+    await embedded.stop()
+    states.append(embedded.is_alive)
+    assert states == [False, True, False]
+
+
+async def test_stop_leaves_other_tasks_alone_and_is_quick(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    fake_api.streams["diemjobs"].listed.append(make_object("listed"))
+    await embedded.start(namespaces=())
+    younger = asyncio.create_task(asyncio.sleep(60))
+    await eventually(lambda: bool(seen.counted))
+    began = time.monotonic()
+    await embedded.stop()
+    assert time.monotonic() - began < 1
+    assert not younger.done()
+    younger.cancel()
+
+
+async def test_error_in_a_watch_ends_the_wait(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+    await embedded.start(namespaces=())
+    fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
+    async with asyncio.timeout(5):
+        with pytest.raises(WatchesEnded) as caught:
+            await embedded.wait()
+    assert "storage is (re)initializing" in str(caught.value.__cause__)
+    assert not embedded.is_alive
+
+
+async def test_expired_watch_is_listed_again(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:
+    fake_api.streams["diemjobs"].listed.append(make_object("listed"))
+    await embedded.start(namespaces=())
+    fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})
+    await eventually(lambda: len(seen.objects["diemjobs"]) == 2)
+    assert seen.objects["diemjobs"] == [(None, "listed")] * 2
+    assert embedded.is_alive
+
+
+async def test_stop_before_start_does_nothing(embedded: EmbeddedKopf) -> None:
+    await embedded.stop()
+    assert not embedded.is_alive

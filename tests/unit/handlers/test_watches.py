@@ -1,0 +1,89 @@
+"""kopf lists and watches for us, hands everything on, and writes nothing."""
+
+import pytest
+
+from diem_operator.handlers.embedding import EmbeddedKopf
+from diem_operator.handlers.watches import EndlessBackoffs, build_settings
+from diem_operator.model.names import JOB_LABEL_SELECTOR
+from tests.unit.handlers.api_server import FakeApiServer, make_object
+from tests.unit.handlers.conftest import Seen, eventually
+
+
+@pytest.mark.parametrize("plural", ["diemjobs", "jobs", "diemapikeys"])
+async def test_listed_and_watched_objects_reach_their_controller(
+    plural: str, fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    fake_api.streams[plural].listed.append(make_object("listed"))
+    await embedded.start(namespaces=())
+    await eventually(lambda: len(seen.objects[plural]) == 1)
+    for event_type in ("ADDED", "MODIFIED", "DELETED"):
+        fake_api.send(plural, event_type, make_object("watched"))
+    await eventually(lambda: len(seen.objects[plural]) == 4)
+    expected = [(None, "listed"), ("ADDED", "watched"), ("MODIFIED", "watched"), ("DELETED", "watched")]
+    assert seen.objects[plural] == expected
+    assert sum(map(len, seen.objects.values())) == 4
+    assert seen.counted == [(plural, event_type) for event_type, _ in expected]
+
+
+async def test_objects_of_a_namespace_that_is_not_served_are_dropped(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    fake_api.streams["diemjobs"].listed += [make_object("own", namespace="diem-system"), make_object("served")]
+    await embedded.start(namespaces=())
+    await eventually(lambda: len(seen.counted) == 2)
+    assert seen.objects["diemjobs"] == [(None, "served")]
+
+
+async def test_kopf_writes_nothing(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:
+    being_deleted = make_object("being-deleted")
+    being_deleted["metadata"] |= {"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": ["example.com/other"]}
+    fake_api.streams["diemjobs"].listed += [make_object("plain"), being_deleted]
+    await embedded.start(namespaces=())
+    await eventually(lambda: len(seen.objects["diemjobs"]) == 2)
+    fake_api.send("diemjobs", "MODIFIED", make_object("plain", version=2))
+    fake_api.send("diemjobs", "DELETED", being_deleted)
+    await eventually(lambda: len(seen.objects["diemjobs"]) == 4)
+    await embedded.stop()
+    assert fake_api.writes == []
+
+
+async def test_only_our_jobs_are_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+    await embedded.start(namespaces=())
+    await eventually(lambda: len(fake_api.queries_of("jobs")) == 2)
+    assert [query["labelSelector"] for query in fake_api.queries_of("jobs")] == [JOB_LABEL_SELECTOR] * 2
+    assert all("labelSelector" not in query for query in fake_api.queries_of("diemjobs"))
+
+
+async def test_only_the_named_namespaces_are_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+    await embedded.start(namespaces=["team-a", "team-b"])
+    await eventually(lambda: len(fake_api.queries_of("jobs")) == 4)
+    paths = {path for _, path, _ in fake_api.requests if path.endswith(("jobs", "diemjobs", "namespaces"))}
+    assert paths == {
+        f"{base}/namespaces/{namespace}/{plural}"
+        for base, plural in (("/apis/batch/v1", "jobs"), ("/apis/diem.io/v1", "diemjobs"))
+        for namespace in ("team-a", "team-b")
+    }
+
+
+async def test_failing_controller_costs_that_object_only(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    broken = make_object("broken")
+    del broken["metadata"]["name"]
+    fake_api.streams["diemjobs"].listed.append(broken)
+    await embedded.start(namespaces=())
+    await eventually(lambda: len(seen.counted) == 1)
+    fake_api.send("diemjobs", "ADDED", make_object("fine"))
+    await eventually(lambda: len(seen.objects["diemjobs"]) == 1)
+    assert embedded.is_alive
+
+
+def test_attempts_never_run_out() -> None:
+    backoffs = zip(range(1000), EndlessBackoffs(), strict=False)
+    assert max(seconds for _, seconds in backoffs) == 5.0
+
+
+def test_each_request_starts_with_the_shortest_pause() -> None:
+    backoffs = build_settings().networking.error_backoffs
+    assert isinstance(backoffs, EndlessBackoffs)
+    assert next(iter(backoffs)) == next(iter(backoffs)) == 0.5
