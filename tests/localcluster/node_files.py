@@ -10,23 +10,23 @@ from typing import Any
 from tests.localcluster.images import PAUSE_IMAGE
 from tests.localcluster.slots import Slot
 
-# Inside the node's space a fresh folder lies over /run, so that fixed places are this node's own.
+# Inside the node's space these places are the node's own, and short: sockets lie there, whose paths are limited.
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
-CONTAINERD_STATE = "/run/containerd"
+KUBELET_FOLDER = "/var/lib/kubelet"
 
 
-def build_containerd_config(folder: Path, programs: Path) -> str:
+def build_containerd_config(*, networks: Path, programs: Path) -> str:
     """Return containerd's configuration, as TOML.
 
     Args:
-        folder: containerd's own, in which `cni` holds the networks.
+        networks: the folder of the CNI networks.
         programs: the folder of runc and the CNI plugins.
     """
     # restrict_oom_score_adj: without CAP_SYS_RESOURCE, runc dies on a score below containerd's own.
     return f"""
 version = 3
-root = {_quote(folder / "root")}
-state = {_quote(CONTAINERD_STATE)}
+root = "/var/lib/containerd"
+state = "/run/containerd"
 disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 [grpc]
@@ -40,7 +40,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = [{_quote(programs)}]
-  conf_dir = {_quote(folder / "cni")}
+  conf_dir = {_quote(networks)}
   use_internal_loopback = true
 
 [plugins."io.containerd.cri.v1.runtime".containerd]
@@ -71,12 +71,8 @@ def build_network(slot: Slot) -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": "localcluster", "plugins": [ptp, portmap]}
 
 
-def build_kubelet_config(slot: Slot, *, ca_file: Path, folder: Path) -> dict[str, Any]:
-    """Return the kubelet's configuration.
-
-    Args:
-        folder: the kubelet's own.
-    """
+def build_kubelet_config(slot: Slot, *, ca_file: Path) -> dict[str, Any]:
+    """Return the kubelet's configuration."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -92,9 +88,8 @@ def build_kubelet_config(slot: Slot, *, ca_file: Path, folder: Path) -> dict[str
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "podLogsDir": str(folder / "pod-logs"),
         "resolvConf": "",
-        "volumePluginDir": str(folder / "volume-plugins"),
+        "volumePluginDir": f"{KUBELET_FOLDER}/volume-plugins",
         # Images cannot be fetched again, and a developer's full disk is no reason to evict pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},

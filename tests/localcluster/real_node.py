@@ -17,6 +17,7 @@ from tests.localcluster.errors import ComponentError
 from tests.localcluster.images import build_busybox, build_pause, write_archive
 from tests.localcluster.node_files import (
     CONTAINERD_SOCKET,
+    KUBELET_FOLDER,
     build_containerd_config,
     build_kubelet_config,
     build_network,
@@ -59,8 +60,9 @@ class RealNode:
         self.containerd.wait_ready()
         self.load_images(archive)
         self.kubelet.start(wait=False)
-        self.kube_proxy.start()
+        self.kube_proxy.start(wait=False)
         self.kubelet.wait_ready()
+        self.kube_proxy.wait_ready()
 
     def load_images(self, archive: Path) -> None:
         """Load all images of an archive (`docker save` or OCI layout) into the node."""
@@ -78,28 +80,26 @@ class RealNode:
         return archive
 
     def _build_containerd(self) -> Component:
-        folder = self._slot.directory / "containerd"
-        (folder / "cni").mkdir(parents=True)
-        (folder / "cni" / "10-localcluster.conflist").write_text(json.dumps(build_network(self._slot)))
-        config = folder / "config.toml"
-        config.write_text(build_containerd_config(folder, self._programs))
+        networks = self._slot.directory / "networks"
+        networks.mkdir()
+        (networks / "10-localcluster.conflist").write_text(json.dumps(build_network(self._slot)))
+        config = self._slot.directory / "containerd.toml"
+        config.write_text(build_containerd_config(networks=networks, programs=self._programs))
         return self._component(programs.CONTAINERD, {"config": config}, is_ready=self._is_containerd_serving)
 
     def _build_kubelet(self) -> Component:
-        slot, folder = self._slot, self._slot.directory / "kubelet"
-        folder.mkdir()
-        config = folder / "config.json"
-        ca_file = self._plane.authority.ca_file
-        config.write_text(json.dumps(build_kubelet_config(slot, ca_file=ca_file, folder=folder)))
+        slot, probe = self._slot, self._plane.probe
+        config = slot.directory / "kubelet.json"
+        config.write_text(json.dumps(build_kubelet_config(slot, ca_file=self._plane.authority.ca_file)))
         flags = {
             "config": config,
             "kubeconfig": self._kubeconfig("kubelet", f"system:node:{self.name}", "system:nodes"),
-            "root-dir": folder / "root",
-            "cert-dir": folder / "pki",
+            "root-dir": KUBELET_FOLDER,
+            "cert-dir": f"{KUBELET_FOLDER}/pki",
             "hostname-override": self.name,
             "node-ip": slot.node_address,
         }
-        return self._component(programs.KUBELET, flags, is_ready=lambda: self._plane.probe.is_node_ready(self.name))
+        return self._component(programs.KUBELET, flags, is_ready=lambda: probe.is_node_ready(self.name))
 
     def _build_kube_proxy(self) -> Component:
         flags = {

@@ -34,6 +34,8 @@ class ConnectionHandler(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's signature; it quotes the request
     ) -> web.StreamResponse:
         """Answer what did not become a request, or failed outside all middlewares; the connection is closed then."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the caller is gone: aiohttp then only closes the connection
         if isinstance(exc, HttpProcessingError):
             logger.info("Refused a request that cannot be read (%s)", type(exc).__name__)
             problem = Problem(ProblemKind.BAD_REQUEST, "this is no HTTP request, or its headers are too large")

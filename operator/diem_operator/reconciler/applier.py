@@ -15,7 +15,7 @@ from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import ANNOTATION_RECORDED_UID
 from diem_operator.planning.merge_patch import build_merge_patch
 from diem_operator.planning.steps import CreateJob, DeleteJob, WriteRecordedUid, WriteStatus
-from diem_operator.planning.world import World
+from diem_operator.planning.world import PostOutcome, World
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.posting import post_job
 from diem_operator.reconciler.reporting import Reporter
@@ -90,7 +90,8 @@ class Applier:
             raise PreconditionFailedError(str(error)) from error
 
     async def _create_job(self, step: CreateJob, world: World) -> None:
-        result = await post_job(self._cluster.jobs, step, timeout_seconds=self._find_timeout())
+        is_repeated = world.find_attempt(PostOutcome.UNKNOWN, step.request.id) is not None
+        result = await post_job(self._cluster.jobs, step, is_repeated=is_repeated, timeout_seconds=self._find_timeout())
         metadata = world.diemjob.metadata
         self._memory.note_post(world.diemjob.key, metadata.uid, result, now_seconds=self._steady_seconds())
         job = result.attempt.job

@@ -101,11 +101,11 @@ class DiemJobController:
 
     async def run(self) -> None:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
-        await self._observer.start()
+        keys = await self._observer.start()
         self._queue = WorkQueue()
         try:
-            for diemjob in self._store.list_diemjobs():
-                self._queue.add(diemjob.key)
+            for key in keys:
+                self._queue.add(key)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._resync_for_ever())
                 for _ in range(self._workers):

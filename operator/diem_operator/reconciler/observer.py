@@ -68,11 +68,12 @@ class Observer:
             now=self._now(),
         )
 
-    async def start(self) -> None:
-        """Forget what an earlier term of leadership knew, and begin with quorum LISTs."""
+    async def start(self) -> set[ObjectKey]:
+        """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are."""
         self._memory.clear()
         self._doubtful.clear()
-        await self.resync()
+        doubtful = await self.resync()
+        return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs()}
 
     async def inspect(self, job: Job, world: World) -> None:
         """Look up why the Job's pods are not as they should be, for the next decision."""
@@ -136,25 +137,25 @@ class Observer:
         selector = f"{LABEL_DIEMJOB}={build_label_value(key.name)}"
         listing = await self._cluster.jobs.list(key.namespace, label_selector=selector)
         for job in listing.items:
-            self._take_job(job, before)
-        listed = {job.key for job in listing.items}
+            self._take_job(job, before.get(job.key))
         expected = set(before) | ({_find_live_job_key(diemjob)} if diemjob is not None else set())
-        for job_key in sorted(job_key for job_key in expected - listed if job_key is not None):
-            await self._read_job(job_key, before)
+        settled = {job.key for job in listing.items if self._store.find_job(job.key) is not None}
+        for job_key in sorted(job_key for job_key in expected - settled if job_key is not None):
+            await self._read_job(job_key)
 
-    async def _read_job(self, key: ObjectKey, before: dict[ObjectKey, Job]) -> None:
+    async def _read_job(self, key: ObjectKey) -> None:
+        before = self._store.find_job(key)
         try:
             job = await self._cluster.jobs.get(key)
         except NotFound:
-            if self._store.find_job(key) is before.get(key):
+            if self._store.find_job(key) is before:
                 self._store.remove_job(key)
             return
         self._take_job(job, before)
 
-    def _take_job(self, job: Job, before: dict[ObjectKey, Job]) -> None:
+    def _take_job(self, job: Job, before: Job | None) -> None:
         """Believe what was read, unless a watch has brought something else since the request was sent."""
-        is_unchanged = self._store.find_job(job.key) is before.get(job.key)
-        self._store.put_job(job, is_live=is_unchanged)
+        self._store.put_job(job, is_live=self._store.find_job(job.key) is before)
 
 
 def _find_live_job_key(diemjob: DiemJob) -> ObjectKey | None:

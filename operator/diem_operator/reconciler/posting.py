@@ -38,33 +38,46 @@ class PostResult:
     retry_after_seconds: float = 0
 
 
-async def post_job(jobs: Jobs, step: CreateJob, *, timeout_seconds: float) -> PostResult:
-    """POST the Job; a failure is a result, since the plan decides what follows from it."""
+async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_seconds: float) -> PostResult:
+    """POST the Job; a failure is a result, since the plan decides what follows from it.
+
+    Args:
+        jobs: where to.
+        step: what to POST.
+        is_repeated: an earlier POST of it may have been carried out. A refusal of this one does not tell: a quota, say,
+            refuses before names are compared, and may be used up by the very Job that the earlier one has made.
+        timeout_seconds: for the POST.
+    """
     manifest = msgspec.convert(step.manifest, Job)
     try:
         job = await jobs.create(manifest.metadata.namespace, step.manifest, timeout_seconds=timeout_seconds)
     except AlreadyExists:
-        return await _identify(jobs, step, manifest)
+        # If it is gone again: it had a name that only this run has, so it was made, and somebody deleted it.
+        return await _identify(jobs, step, manifest, otherwise=_created(step, manifest))
     except ClusterError as error:
-        return _explain(step, error)
-    return PostResult(_build(step, PostOutcome.CREATED, job=job))
+        result = _explain(step, error)
+        return await _identify(jobs, step, manifest, otherwise=result) if is_repeated else result
+    return _created(step, job)
 
 
-async def _identify(jobs: Jobs, step: CreateJob, manifest: Job) -> PostResult:
-    """Tell our own Job, made by an earlier POST, from somebody else's under its name."""
+async def _identify(jobs: Jobs, step: CreateJob, manifest: Job, *, otherwise: PostResult) -> PostResult:
+    """Tell our own Job, made by an earlier POST, from somebody else's under its name, and from none at all."""
     key: ObjectKey = key_of(manifest.metadata)
     try:
         job = await jobs.get(key)
     except NotFound:
-        # It was there a moment ago under a name that only this run has: it was made, and somebody deleted it.
-        return PostResult(_build(step, PostOutcome.CREATED, job=manifest))
+        return otherwise
     except ClusterError as error:
-        text = f"a Job named {key.name} exists, and reading it failed: {error}"
+        text = f"whether the Job {key.name} exists could not be read: {error}"
         return PostResult(_build(step, PostOutcome.UNKNOWN, reason=reasons.API_SERVER_UNAVAILABLE, message=text))
     if _is_same_run(job, manifest):
-        return PostResult(_build(step, PostOutcome.CREATED, job=job))
+        return _created(step, job)
     text = f"a Job named {key.name} exists and belongs to something else; delete or rename it, then start a new run"
     return PostResult(_build(step, PostOutcome.NAME_TAKEN, reason=reasons.JOB_NAME_TAKEN, message=text))
+
+
+def _created(step: CreateJob, job: Job) -> PostResult:
+    return PostResult(_build(step, PostOutcome.CREATED, job=job))
 
 
 def _is_same_run(job: Job, manifest: Job) -> bool:

@@ -22,4 +22,6 @@ class Scope:
     @property
     def listed(self) -> tuple[str | None, ...]:
         """What to LIST so as to see all of it: namespaces, or None for the whole cluster."""
-        return tuple(filter(self.serves, self.namespaces)) if self.namespaces else (None,)
+        if not self.namespaces:
+            return (None,)
+        return tuple(namespace for namespace in self.namespaces if self.serves(namespace))

@@ -17,7 +17,6 @@ from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, ObjectMeta
 
-
 Stored = DiemJob | Job
 
 MAX_DELETIONS: Final = 4096
@@ -107,7 +106,7 @@ class Store:
         known = self._diemjobs.get(key)
         if known is not None and metadata is not None and version_of(known.metadata) > version_of(metadata):
             return False
-        self._deleted_diemjobs.note(key, metadata or (known and known.metadata))
+        self._deleted_diemjobs.note(key, _find_last(known, metadata))
         return self._diemjobs.pop(key, None) is not None
 
     def put_job(self, job: Job, *, is_live: bool = False) -> ObjectKey | None:
@@ -131,7 +130,7 @@ class Store:
         known = self.find_job(key)
         if known is not None and metadata is not None and version_of(known.metadata) > version_of(metadata):
             return None
-        self._deleted_jobs.note(key, metadata or (known and known.metadata))
+        self._deleted_jobs.note(key, _find_last(known, metadata))
         return None if known is None else self._drop_job(key)
 
     def find_doubtful_keys(self, diemjobs: Iterable[DiemJob], jobs: Iterable[Job]) -> set[ObjectKey]:
@@ -154,6 +153,10 @@ class Store:
 
 def _is_newer(known: Stored | None, other: Stored) -> bool:
     return known is not None and version_of(known.metadata) >= version_of(other.metadata)
+
+
+def _find_last(known: Stored | None, deletion: ObjectMeta | None) -> ObjectMeta | None:
+    return known.metadata if deletion is None and known is not None else deletion
 
 
 def _find_differences(listed: Mapping[ObjectKey, Stored], known: Mapping[ObjectKey, Stored]) -> set[ObjectKey]:

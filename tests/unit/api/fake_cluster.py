@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from diem_operator.cluster.endpoint import Listing
-from diem_operator.cluster.errors import Conflict, NotFound
+from diem_operator.cluster.errors import AlreadyExists, Conflict, NotFound
 from diem_operator.cluster.resources import Cluster
 from diem_operator.cluster.watch import Bookmark, Changed, EventType, Undecodable
 from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.secret import Secret
 
 T = TypeVar("T", DiemJob, DiemApiKey)
 
@@ -135,14 +136,54 @@ class FakeEndpoint(Generic[T]):
             raise self.late_failures.popleft()
         return stored
 
+    async def patch_status(self, key: ObjectKey, patch: RawObject, *, timeout_seconds: float) -> T:
+        self._maybe_fail()
+        if key not in self._objects:
+            raise NotFound("not found")
+        if patch["metadata"]["resourceVersion"] != self._objects[key].metadata.resource_version:
+            raise Conflict("the object has been modified")
+        raw: dict[str, Any] = msgspec.to_builtins(self._objects[key])
+        status = raw.get("status", {}) | patch["status"]
+        raw["status"] = {name: value for name, value in status.items() if value is not None}
+        self.patches.append([patch])
+        return self.store(msgspec.convert(raw, self._item_type))
+
     def _maybe_fail(self) -> None:
         failure = self.failures.popleft() if self.failures else None
         if failure is not None:
             raise failure
 
 
+class FakeSecrets:
+    """Secrets by namespace and name; `failures` are raised by the next calls."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[ObjectKey, RawObject] = {}
+        self.creations = 0
+        self.failures: deque[Exception] = deque()
+
+    async def get(self, key: ObjectKey) -> Secret:
+        self._maybe_fail()
+        if key not in self.manifests:
+            raise NotFound("not found")
+        return msgspec.convert(self.manifests[key], Secret)
+
+    async def create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> None:
+        self.creations += 1
+        self._maybe_fail()
+        key = ObjectKey(namespace=namespace, name=manifest["metadata"]["name"])
+        if key in self.manifests:
+            raise AlreadyExists("already exists")
+        self.manifests[key] = manifest
+
+    def _maybe_fail(self) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+
+
 class FakeCluster:
     def __init__(self) -> None:
+        self.secrets = FakeSecrets()
         self.diemjobs = FakeEndpoint(DiemJob)
         self.apikeys = FakeEndpoint(DiemApiKey)
 

@@ -47,7 +47,9 @@ async def test_diemjobs_are_read_independently_of_each_other() -> None:
     first, second = diemjobs.store(make_diemjob("a")), diemjobs.store(make_diemjob("b"))
     reader = LiveReader(diemjobs.get)
 
-    assert await asyncio.gather(reader.read(first.key), reader.read(second.key)) == [first, second]
+    one, two = await asyncio.gather(reader.read(first.key), reader.read(second.key))
+
+    assert (one, two) == (first, second)
 
 
 async def test_error_is_told_to_all_who_share_the_read_and_to_nobody_later() -> None:

@@ -17,7 +17,12 @@ RUN_ID = RunId("run-1")
 
 
 def build_settler(diemjobs: FakeEndpoint[DiemJob], cache: JobCache | None = None) -> Settler:
-    return Settler(diemjobs=diemjobs, cache=cache or JobCache(), live=LiveReader(diemjobs.get), timeout_seconds=1.0)
+    return Settler(
+        diemjobs=diemjobs,
+        cache=JobCache() if cache is None else cache,
+        live=LiveReader(diemjobs.get),
+        timeout_seconds=1.0,
+    )
 
 
 def write_on(attempt: Attempt) -> Write:

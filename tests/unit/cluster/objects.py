@@ -1,9 +1,9 @@
 """JSON of objects as an API server sends them."""
 
-from typing import Any
+from diem_operator.model.metadata import RawObject
 
 
-def diemjob(name: str = "nightly", *, version: int = 10, **spec: Any) -> dict[str, Any]:
+def diemjob(name: str = "nightly", *, version: int = 10, **spec: object) -> RawObject:
     return {
         "apiVersion": "diem.io/v1",
         "kind": "DiemJob",
@@ -12,22 +12,22 @@ def diemjob(name: str = "nightly", *, version: int = 10, **spec: Any) -> dict[st
     }
 
 
-def undecodable(name: str = "nightly", *, version: int = 10) -> dict[str, Any]:
+def undecodable(name: str = "nightly", *, version: int = 10) -> RawObject:
     return diemjob(name, version=version, state="hunter2")
 
 
-def page(*items: dict[str, Any], version: int = 100, token: str = "") -> dict[str, Any]:
+def page(*items: RawObject, version: int = 100, token: str = "") -> RawObject:
     return {"kind": "List", "metadata": {"resourceVersion": str(version), "continue": token}, "items": list(items)}
 
 
-def event(kind: str, item: dict[str, Any]) -> dict[str, Any]:
+def event(kind: str, item: RawObject) -> RawObject:
     return {"type": kind, "object": item}
 
 
-def bookmark(version: int) -> dict[str, Any]:
+def bookmark(version: int) -> RawObject:
     metadata = {"resourceVersion": str(version), "creationTimestamp": None}
     return event("BOOKMARK", {"kind": "DiemJob", "apiVersion": "diem.io/v1", "metadata": metadata})
 
 
-def failure(code: int, reason: str) -> dict[str, Any]:
+def failure(code: int, reason: str) -> RawObject:
     return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": "no"}

@@ -132,6 +132,13 @@ async def test_write_answered_by_somebody_in_trouble_has_an_unknown_outcome(
     assert caught.value.status == status
 
 
+async def test_redirects_are_not_followed(server: ScriptedServer, session: ApiServer) -> None:
+    server.plays(answer(307, {}, Location="/elsewhere"), answer(201, {}))
+    with pytest.raises(OutcomeUnknown):
+        await write(session)
+    assert [request.path for request in server.requests] == [PATH]
+
+
 async def test_write_to_a_closed_port_was_not_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

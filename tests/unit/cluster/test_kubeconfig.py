@@ -122,6 +122,7 @@ async def test_failing_program_is_named_and_not_quoted(tmp_path: Path, output: s
     with pytest.raises(RequestNotSent, match="plugin") as caught:
         await from_kubeconfig(environ=environ(path)).authorization.current()
     assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def watched_from(server: ScriptedServer) -> list[str]:
 
 
 async def test_list_is_told_then_every_change_from_there(server: ScriptedServer, running: Running) -> None:
-    assert not running.reflector.is_synced
-    assert (running.reflector.resource_version, running.reflector.confirmed_at) == (0, None)
+    before = (running.reflector.is_synced, running.reflector.resource_version, running.reflector.confirmed_at)
+    assert before == (False, 0, None)
     server.plays(
         answer(200, page(diemjob("a"), version=100)),
         stream(event("ADDED", diemjob("b", version=101)), event("DELETED", diemjob("a", version=102)), then_hang=True),

@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,7 +11,7 @@ from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.errors import Conflict, Invalid, NotFound, UndecodableAnswer
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.lease import Lease, LeaseSpec
-from diem_operator.model.metadata import ObjectKey, ObjectMeta
+from diem_operator.model.metadata import ObjectKey, ObjectMeta, RawObject
 from diem_operator.model.names import Uid
 from tests.unit.cluster.objects import diemjob, failure, page, undecodable
 from tests.unit.cluster.scripted_server import ScriptedServer, SeenRequest, answer
@@ -29,8 +28,9 @@ def query(request: SeenRequest) -> dict[str, str]:
     return dict(parse_qsl(request.target.partition("?")[2]))
 
 
-def body(request: SeenRequest) -> Any:
-    return json.loads(request.body)
+def body(request: SeenRequest) -> RawObject:
+    decoded: RawObject = json.loads(request.body)
+    return decoded
 
 
 async def test_get_asks_for_the_most_recent_state(server: ScriptedServer, cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -85,7 +86,7 @@ def test_lines_do_not_depend_on_how_the_bytes_arrive(lines: list[bytes], cuts: l
     whole = b"".join(line + b"\n" for line in lines)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     buffer = LineBuffer("WATCH /x")
-    chunks = [whole[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    chunks = [whole[start:end] for start, end in pairwise(edges)]
     assert [line for chunk in chunks for line in buffer.feed(chunk)] == lines
 
 

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -92,17 +91,17 @@ class Shell:
             workers=2,
         )
 
-    def apply(self, *, name: str = NAME, namespace: str = NAMESPACE, **spec: Any) -> DiemJob:
+    def apply(self, *, name: str = NAME, namespace: str = NAMESPACE, **spec: object) -> DiemJob:
         """Create a DiemJob, or change the given fields of its spec."""
         key = ObjectKey(namespace=namespace, name=name)
         if self.server.find("diemjobs", key) is None:
-            manifest = {"metadata": {"namespace": namespace, "name": name}, "spec": {"jobTemplate": make_template()}}
-            self.server.put("diemjobs", manifest | {"spec": manifest["spec"] | spec})
+            metadata = {"namespace": namespace, "name": name}
+            self.server.put("diemjobs", {"metadata": metadata, "spec": {"jobTemplate": make_template(), **spec}})
         else:
             self.server.edit("diemjobs", key, lambda raw: raw["spec"].update(spec))
         return self.diemjob(key)
 
-    def start(self, run_id: str, **run: Any) -> DiemJob:
+    def start(self, run_id: str, **run: object) -> DiemJob:
         return self.apply(state="running", run={"id": run_id, **run})
 
     def stop(self, run_id: str) -> DiemJob:

@@ -1,0 +1,197 @@
+"""One operator process: the real reconciler, run by hand, one request to the API server at a time."""
+
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import cast
+
+from diem_operator.cluster.errors import ClusterError
+from diem_operator.cluster.resources import Cluster
+from diem_operator.metrics import ControllerMetrics
+from diem_operator.model.diemjob import DiemJob, DiemJobStatus
+from diem_operator.model.job import Job
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.planning.steps import Wait
+from diem_operator.reconciler.applier import Applier
+from diem_operator.reconciler.controller import DiemJobController
+from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.memory import Memory
+from diem_operator.reconciler.observer import Observer
+from diem_operator.reconciler.reporting import Reporter
+from diem_operator.reconciler.scope import Scope
+from diem_operator.reconciler.store import Store
+from tests.builders import NAME, NAMESPACE, NOW
+from tests.simulation.api_server import Kind, ModelApiServer
+from tests.simulation.cluster import ModelCluster, Request
+
+KEY = ObjectKey(namespace=NAMESPACE, name=NAME)
+
+KINDS: tuple[Kind, Kind] = ("DiemJob", "Job")
+
+
+class SilentReporter:
+    """Takes what people would be told; the ledger judges the writes themselves."""
+
+    def report(self, diemjob: DiemJob, before: DiemJobStatus, after: DiemJobStatus) -> None:
+        """Tell nobody."""
+
+
+@dataclass
+class OperatorProcess:
+    """A replica of the operator: as a standby it keeps its store warm, as the leader it reconciles.
+
+    Attributes:
+        request: what it waits for an answer to; None while it does nothing.
+        is_leader: what it believes; the simulation sees to it that no other believes it too.
+        wakes_at: when it wants to look again without being told to; None for never.
+        is_dirty: it was told something that it has not looked at yet.
+        requests: how many it has made.
+    """
+
+    server: ModelApiServer
+    name: str
+    is_leader: bool = False
+    is_synced: bool = False
+    request: Request | None = None
+    is_dirty: bool = False
+    wakes_at: float | None = None
+    requests: int = 0
+    told: dict[Kind, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._coroutine: Coroutine[Request, object, object] | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, as after a crash: with nothing but what a first LIST shows."""
+        self._drop()
+        self.store = Store()
+        self.memory = Memory(jitter=_Steady())
+        cluster = cast("Cluster", ModelCluster(self.server))
+        self._observer = Observer(
+            cluster=cluster,
+            store=self.store,
+            memory=self.memory,
+            scope=Scope(),
+            now=lambda: self.server.now,
+            steady_seconds=self.find_seconds,
+        )
+        applier = Applier(
+            cluster=cluster,
+            fence=self,
+            store=self.store,
+            memory=self.memory,
+            reporter=cast("Reporter", SilentReporter()),
+            steady_seconds=self.find_seconds,
+        )
+        self._controller = DiemJobController(
+            store=self.store,
+            observer=self._observer,
+            applier=applier,
+            metrics=cast("ControllerMetrics", None),
+            workers=1,
+        )
+        for job in self.server.jobs.values():
+            self._controller.observe_job(None, job)
+        if self.server.diemjob is not None:
+            self._controller.observe_diemjob(None, self.server.diemjob)
+        self.told = {kind: len(self.server.journal) for kind in KINDS}
+
+    def write_budget_seconds(self) -> float:
+        """Refuse to begin a write for one that does not lead."""
+        if not self.is_leader:
+            raise NotLeader("the lease is gone")
+        return 10.0
+
+    def find_seconds(self) -> float:
+        return (self.server.now - NOW).total_seconds()
+
+    def lead(self) -> None:
+        """Gain the lease: forget, and look at everything first."""
+        self.is_leader, self.is_synced = True, False
+        self._run(self._observer.start(), self._end_sync)
+
+    def begin_reconcile(self) -> None:
+        """Look at the DiemJob, if the last look is over."""
+        self.is_dirty, self.wakes_at = False, None
+        self._run(self._controller.reconcile(KEY), self._end_reconcile)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to look at, or the time has come."""
+        is_awake = self.wakes_at is not None and self.find_seconds() >= self.wakes_at
+        return self.request is None and (self.is_dirty or is_awake or not self.is_synced)
+
+    def answer(self, value: object) -> None:
+        """Go on with the answer to the request."""
+        assert self._coroutine is not None
+        coroutine = self._coroutine
+        self._advance(lambda: coroutine.send(value))
+
+    def fail(self, error: ClusterError) -> None:
+        """Go on with a failure of the request."""
+        assert self._coroutine is not None
+        coroutine = self._coroutine
+        self._advance(lambda: coroutine.throw(error))
+
+    def tell(self, kind: Kind, count: int) -> None:
+        """Deliver the next events of a watch."""
+        for _ in range(count):
+            event = self._find_next(kind)
+            if event is None:
+                return
+            self._observe(kind, self.server.journal[event].type, event)
+            self.told[kind] = event + 1
+
+    def has_news(self, kind: Kind) -> bool:
+        return self._find_next(kind) is not None
+
+    def _find_next(self, kind: Kind) -> int | None:
+        journal = self.server.journal
+        return next((place for place in range(self.told[kind], len(journal)) if journal[place].kind == kind), None)
+
+    def _observe(self, kind: Kind, event_type: str, place: int) -> None:
+        before = self._known()
+        observe = self._controller.observe_diemjob if kind == "DiemJob" else self._controller.observe_job
+        observe(event_type, self.server.journal[place].raw)
+        self.is_dirty = self.is_dirty or self._known() != before
+
+    def _known(self) -> tuple[DiemJob | None, tuple[Job, ...]]:
+        return self.store.find_diemjob(KEY), self.store.find_jobs(KEY)
+
+    def _run(self, coroutine: Coroutine[Request, object, object], end: Callable[[object], None]) -> None:
+        assert self.request is None, "one thing at a time"
+        self._coroutine, self._end = coroutine, end
+        self._advance(lambda: coroutine.send(None))
+
+    def _advance(self, step: Callable[[], Request]) -> None:
+        self.request = None
+        try:
+            self.request = step()
+            self.requests += 1
+        except StopIteration as stop:
+            self._coroutine = None
+            self._end(stop.value)
+        except ClusterError:
+            self._coroutine, self.is_dirty = None, True
+        except NotLeader:
+            self._coroutine = None
+
+    def _end_sync(self, _: object) -> None:
+        self.is_synced = self.is_dirty = True
+
+    def _end_reconcile(self, wait: object) -> None:
+        assert isinstance(wait, Wait)
+        if wait.seconds is not None:
+            self.wakes_at = self.find_seconds() + wait.seconds
+
+    def _drop(self) -> None:
+        if self._coroutine is not None:
+            self._coroutine.close()
+        self._coroutine = self.request = self.wakes_at = None
+        self.is_leader = self.is_synced = self.is_dirty = False
+
+
+class _Steady(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return 1.0
