@@ -1,4 +1,77 @@
-# placeholder
-lock:
-	.venv/bin/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml -o requirements/runtime.txt
-	.venv/bin/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+# Needs: Python 3.11 or newer, make, a C compiler. `make` or `make help` lists what there is.
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+
+PYTHON ?= python3
+PORT ?= 8080
+NODE ?= auto
+BIN = .venv/bin
+VENV = .venv/.complete
+export PYTHON
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+# Made anew when what it is made from changes, and when this checkout has moved: its paths are absolute.
+ifneq ($(shell cat $(VENV) 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)
+endif
+$(VENV): requirements/dev.txt pyproject.toml hack/make_venv.sh
+	@hack/make_venv.sh
+
+.PHONY: venv
+venv: $(VENV) ## the Python environment in .venv, which every other target makes when it needs it
+
+# Nothing but one plain command: make then starts it without a shell, and passes it the signals that end a run.
+.PHONY: run
+run: $(VENV) ## a Kubernetes on this machine, operator, API and samples; PORT=8080, NODE=auto|real|simulated
+	@$(BIN)/python -m hack.local run --port $(PORT) --node $(NODE)
+
+.PHONY: demo
+demo: $(VENV) ## the story from start to stop, on a cluster of its own; fails when a step does
+	@$(BIN)/python -m hack.local demo --node $(NODE)
+
+CHECKS = check-format check-lint check-types check-layers check-generated check-unit
+
+.PHONY: check $(CHECKS)
+check: $(VENV) ## format, lint, types, layers, generated files, unit tests with their coverage
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going $(CHECKS)
+check-types: $(VENV)
+	$(BIN)/mypy
+check-unit: $(VENV)
+	$(BIN)/pytest tests/unit --quiet --cov --cov-report=
+	$(BIN)/coverage report --include='*/planning/*,*/access/*' --skip-covered --fail-under=100
+check-format: $(VENV)
+	$(BIN)/ruff format --check .
+check-lint: $(VENV)
+	$(BIN)/ruff check .
+check-layers: $(VENV)
+	$(BIN)/lint-imports
+check-generated: $(VENV)
+	$(BIN)/python -m hack.generate_crds --check
+
+# The second half runs even when the first found something: one run tells everything.
+.PHONY: test
+test: $(VENV) ## check, then every other test, on real and simulated clusters; lists what this machine cannot run
+	@failed=; \
+	$(MAKE) --no-print-directory check || failed="make check"; \
+	$(BIN)/pytest tests --ignore=tests/unit || failed="$$failed$${failed:+ and }the tests on clusters"; \
+	test -z "$$failed" || { echo "Failed: $$failed" >&2; exit 1; }
+
+.PHONY: crds
+crds: $(VENV) ## write crds/ from hack/crd_sources
+	$(BIN)/python -m hack.generate_crds
+
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml
+
+.PHONY: lock
+lock: $(VENV) ## write requirements/ from pyproject.toml
+	$(BIN)/python -m pip --quiet install 'uv>=0.9,<1'
+	$(COMPILE) -o requirements/runtime.txt
+	$(COMPILE) --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## remove what these targets have made in the checkout; built programs stay in ~/.cache/diem
+	rm -rf .venv .local .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

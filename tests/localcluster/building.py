@@ -21,6 +21,8 @@ from tests.localcluster.toolchain import find_go
 
 _HEARTBEAT_SECONDS = 30
 _SECCOMP_HEADER = "/usr/include/seccomp.h"
+# Where distributions keep what Go checks servers by; the first is Debian's.
+_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 _GO_PROCESSORS: Mapping[str, str] = MappingProxyType({"x86_64": "amd64", "aarch64": "arm64"})
 
 
@@ -93,7 +95,7 @@ def _prefixed(prefix: str, log: Log) -> Log:
 def _prepare_machine(programs: list[Program], log: Log) -> None:
     if platform.system() != "Linux":
         return
-    needs = [] if Path("/etc/ssl/certs").is_dir() else ["/etc/ssl/certs/ca-certificates.crt"]
+    needs = [] if any(Path(bundle).exists() for bundle in _CA_BUNDLES) else [_CA_BUNDLES[0]]
     if any(program.needs_cgo for program in programs):
         needs += ["cc", "pkg-config"]
         needs += [_SECCOMP_HEADER] if system_packages.can_install() else []

@@ -16,7 +16,8 @@ from typing import Any, Self
 from tests.localcluster import node_kind, programs, reaping, slots
 from tests.localcluster.component import Component
 from tests.localcluster.control_plane import ControlPlane, ControlPlaneOptions
-from tests.localcluster.errors import KubectlError
+from tests.localcluster.errors import KubectlError, LocalClusterError
+from tests.localcluster.inheritance import build_environment
 from tests.localcluster.interruption import turn_signals_into_exceptions
 from tests.localcluster.kubeconfig import write_token_kubeconfig
 from tests.localcluster.node_kind import NodeKind
@@ -29,6 +30,8 @@ from tests.localcluster.slots import Slot
 
 class LocalCluster:
     """A running cluster; a context manager that leaves nothing behind.
+
+    Start it on the main thread: its processes then end with this one even when this one is killed.
 
     Attributes:
         server: the API server's address, on 127.0.0.1.
@@ -147,15 +150,23 @@ class LocalCluster:
             f"--cache-dir={self.directory / 'kubectl-cache'}",
             *arguments,
         ]
-        environment = _plain_environment()
+        environment = build_environment()
         done = subprocess.run(command, input=input, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             raise KubectlError(f"`kubectl {' '.join(arguments)}` failed ({done.returncode}): {done.stderr.strip()}")
         return done.stdout
 
-    def service_account_kubeconfig(self, *, namespace: str, name: str, directory: Path) -> Path:
-        """Write a kubeconfig for an existing ServiceAccount, with a token that the API server issues for a day."""
-        token = self.kubectl("create", "token", name, "--namespace", namespace, "--duration", "24h")
+    def load_images(self, archive: Path) -> None:
+        """Load the images of an archive (`docker save` or OCI layout) into the real node."""
+        if not isinstance(self._node, RealNode):
+            raise LocalClusterError(f"A {self.node_kind.value} node holds no images")
+        self._node.load_images(archive)
+
+    def service_account_kubeconfig(
+        self, *, namespace: str, name: str, directory: Path, lifetime_hours: int = 24
+    ) -> Path:
+        """Write a kubeconfig for an existing ServiceAccount, with a token that the API server issues."""
+        token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={lifetime_hours}h")
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{namespace}-{name}.kubeconfig"
         return write_token_kubeconfig(
@@ -191,9 +202,3 @@ class LocalCluster:
 
     def _record(self) -> None:
         reaping.record_processes(self._slot, (part.pid for part in self.components.values() if part.pid is not None))
-
-
-def _plain_environment() -> dict[str, str]:
-    """Return our environment without what would send kubectl elsewhere."""
-    own = os.environ.items()
-    return {name: value for name, value in own if name != "KUBECONFIG" and not name.lower().endswith("_proxy")}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.localcluster.errors import ComponentError
+from tests.localcluster.inheritance import build_environment
 from tests.localcluster.processes import find_children, signal_group
 
 _POLL_SECONDS = 0.02
@@ -29,7 +30,8 @@ class Component:
     """A process that can be started, ended, killed, frozen and started again.
 
     Attributes:
-        name: what errors and the log file call it.
+        name: what errors call it.
+        command: the program and its arguments.
         log_file: where everything it prints goes, all its lives one after the other.
         on_change: called after it got or lost its process id.
     """
@@ -53,7 +55,7 @@ class Component:
         """
         self.name = name
         self.log_file = log_file
-        self._command = tuple(command)
+        self.command = tuple(command)
         self._environment = dict(environment or {})
         self._through = through
         self._is_wrapped = False
@@ -80,8 +82,8 @@ class Component:
         self._is_wrapped = bool(wrapper)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_die_with_parent(), *wrapper, *self._command],
-                env=os.environ | self._environment,
+                [*_die_with_parent(), *wrapper, *self.command],
+                env=build_environment(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

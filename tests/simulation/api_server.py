@@ -23,7 +23,6 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 class WatchEvent:
     """What a watch tells."""
 
-    kind: Kind
     type: EventType
     raw: RawObject
 
@@ -87,7 +86,7 @@ class ModelApiServer:
     is_template_invalid: bool = False
     diemjob: RawObject | None = None
     jobs: dict[str, RawObject] = field(default_factory=dict)
-    journal: list[WatchEvent] = field(default_factory=list)
+    journals: dict[Kind, list[WatchEvent]] = field(default_factory=lambda: {"DiemJob": [], "Job": []})
     _revision: int = 100
     _uids: int = 0
 
@@ -201,8 +200,6 @@ class ModelApiServer:
     def finish_deletion(self, name: str) -> None:
         """Remove a Job that is being deleted: its pods are gone."""
         self._remove_job(self.jobs[name])
-        if self.diemjob is not None and is_being_deleted(self.diemjob) and not self.find_owned_jobs():
-            self._remove_diemjob(self.diemjob)
 
     def update_job(self, name: str, change: Callable[[RawObject], RawObject]) -> None:
         raw = self.jobs[name]
@@ -216,10 +213,10 @@ class ModelApiServer:
         stripped = self._with_version(raw | {"metadata": raw["metadata"] | {"labels": {}}})
         self.jobs[name] = stripped
         told = raw | {"metadata": raw["metadata"] | {"resourceVersion": stripped["metadata"]["resourceVersion"]}}
-        self.journal.append(WatchEvent("Job", "DELETED", told))
+        self.journals["Job"].append(WatchEvent("DELETED", told))
 
     def collect_garbage(self) -> None:
-        """Remove Jobs whose DiemJob is gone, and those of a DiemJob that is being deleted."""
+        """Remove Jobs whose DiemJob is gone; and a DiemJob that is being deleted, after its Jobs."""
         for raw in list(self.jobs.values()):
             owner = find_owner(raw)
             if owner is None:
@@ -227,6 +224,8 @@ class ModelApiServer:
             is_orphan = self.diemjob is None or owner["uid"] != self.diemjob["metadata"]["uid"]
             if is_orphan or (self.diemjob is not None and is_being_deleted(self.diemjob)):
                 self.finish_deletion(raw["metadata"]["name"])
+        if self.diemjob is not None and is_being_deleted(self.diemjob):
+            self._remove_diemjob(self.diemjob)
 
     def find_owned_jobs(self) -> list[RawObject]:
         """Return the Jobs of the DiemJob that exists."""
@@ -255,22 +254,22 @@ class ModelApiServer:
 
     def _store_diemjob(self, event: EventType, raw: RawObject) -> None:
         old, self.diemjob = self.diemjob, self._with_version(raw)
-        self.journal.append(WatchEvent("DiemJob", event, self.diemjob))
+        self.journals["DiemJob"].append(WatchEvent(event, self.diemjob))
         self.watcher.diemjob_changed(old, self.diemjob)
 
     def _remove_diemjob(self, raw: RawObject) -> None:
         self.diemjob = None
-        self.journal.append(WatchEvent("DiemJob", "DELETED", self._with_version(raw)))
+        self.journals["DiemJob"].append(WatchEvent("DELETED", self._with_version(raw)))
         self.watcher.diemjob_changed(raw, None)
 
     def _store_job(self, event: EventType, raw: RawObject) -> RawObject:
         stored = self._with_version(raw)
         self.jobs[raw["metadata"]["name"]] = stored
         if is_selected(stored):
-            self.journal.append(WatchEvent("Job", event, stored))
+            self.journals["Job"].append(WatchEvent(event, stored))
         return stored
 
     def _remove_job(self, raw: RawObject) -> None:
         del self.jobs[raw["metadata"]["name"]]
         if is_selected(raw):
-            self.journal.append(WatchEvent("Job", "DELETED", self._with_version(raw)))
+            self.journals["Job"].append(WatchEvent("DELETED", self._with_version(raw)))

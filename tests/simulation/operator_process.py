@@ -26,8 +26,6 @@ from tests.simulation.cluster import ModelCluster, Request
 
 KEY = ObjectKey(namespace=NAMESPACE, name=NAME)
 
-KINDS: tuple[Kind, Kind] = ("DiemJob", "Job")
-
 
 class SilentReporter:
     """Takes what people would be told; the ledger judges the writes themselves."""
@@ -95,7 +93,7 @@ class OperatorProcess:
             self._controller.observe_job(None, job)
         if self.server.diemjob is not None:
             self._controller.observe_diemjob(None, self.server.diemjob)
-        self.told = {kind: len(self.server.journal) for kind in KINDS}
+        self.told = {kind: len(journal) for kind, journal in self.server.journals.items()}
 
     def write_budget_seconds(self) -> float:
         """Refuse to begin a write for one that does not lead."""
@@ -115,6 +113,10 @@ class OperatorProcess:
         """Look at the DiemJob, if the last look is over."""
         self.is_dirty, self.wakes_at = False, None
         self._run(self._controller.reconcile(KEY), self._end_reconcile)
+
+    def begin_resync(self) -> None:
+        """Compare the store with LISTs, as every few minutes."""
+        self._run(self._observer.resync(), self._end_resync)
 
     @property
     def is_due(self) -> bool:
@@ -136,25 +138,16 @@ class OperatorProcess:
 
     def tell(self, kind: Kind, count: int) -> None:
         """Deliver the next events of a watch."""
-        for _ in range(count):
-            event = self._find_next(kind)
-            if event is None:
-                return
-            self._observe(kind, self.server.journal[event].type, event)
-            self.told[kind] = event + 1
+        observe = self._controller.observe_diemjob if kind == "DiemJob" else self._controller.observe_job
+        begin = self.told[kind]
+        for event in self.server.journals[kind][begin : begin + count]:
+            before = self._known()
+            observe(event.type, event.raw)
+            self.is_dirty = self.is_dirty or self._known() != before
+            self.told[kind] += 1
 
     def has_news(self, kind: Kind) -> bool:
-        return self._find_next(kind) is not None
-
-    def _find_next(self, kind: Kind) -> int | None:
-        journal = self.server.journal
-        return next((place for place in range(self.told[kind], len(journal)) if journal[place].kind == kind), None)
-
-    def _observe(self, kind: Kind, event_type: str, place: int) -> None:
-        before = self._known()
-        observe = self._controller.observe_diemjob if kind == "DiemJob" else self._controller.observe_job
-        observe(event_type, self.server.journal[place].raw)
-        self.is_dirty = self.is_dirty or self._known() != before
+        return self.told[kind] < len(self.server.journals[kind])
 
     def _known(self) -> tuple[DiemJob | None, tuple[Job, ...]]:
         return self.store.find_diemjob(KEY), self.store.find_jobs(KEY)
@@ -179,6 +172,10 @@ class OperatorProcess:
 
     def _end_sync(self, _: object) -> None:
         self.is_synced = self.is_dirty = True
+
+    def _end_resync(self, changed: object) -> None:
+        assert isinstance(changed, set)
+        self.is_dirty = self.is_dirty or KEY in changed
 
     def _end_reconcile(self, wait: object) -> None:
         assert isinstance(wait, Wait)

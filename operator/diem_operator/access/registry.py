@@ -6,8 +6,8 @@ A token opens exactly the entry whose hash equals its own. Entries are found by 
 compared whole, in constant time. What the look-up's own duration discloses are digits of stored hashes, which are no
 secret (they stand in the status), and which help nobody to find a text that has such a hash.
 
-Of two claims to one hash the oldest key wins. A minted token is never lost to an adoption, though: it was there before
-anybody could have adopted it, however old the DiemApiKey is that does so now.
+Of two claims to one hash the oldest key wins. A minted token is never lost to an adoption, though, not even within the
+one second that a creationTimestamp can tell: it was there before anybody could have adopted it.
 """
 
 from collections import defaultdict

@@ -13,11 +13,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from diem_operator.cluster.errors import BadRequest, ClusterError, Invalid, NotFound, Refused, TooManyRequests
 
 PROBLEM_JSON: Final = "application/problem+json"
+SERVER_NAME: Final = "diem-operator"
+"""In the header Server, which would tell the versions of Python and aiohttp otherwise."""
+
 RETRY_AFTER_SECONDS: Final = 2
 """Never 0: with that OkHttp repeats a request by itself."""
 
@@ -111,7 +114,7 @@ def build_problem_response(problem: Problem, *, context: Mapping[str, object]) -
         **context,
         **problem.details,
     }
-    headers = {}
+    headers: dict[str, str] = {hdrs.SERVER: SERVER_NAME}
     if problem.kind.is_temporary:
         headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.status is HTTPStatus.UNAUTHORIZED:

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from diem_operator.api.command import Command
 from diem_operator.api.errors import (
+    SERVER_NAME,
     Problem,
     ProblemKind,
     build_problem_response,
@@ -64,7 +65,7 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     """Keep answers out of caches, and do not tell which software this is."""
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers[hdrs.SERVER] = "diem-operator"
+    response.headers[hdrs.SERVER] = SERVER_NAME
 
 
 def _context(request: web.Request) -> dict[str, str]:

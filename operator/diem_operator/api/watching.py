@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, TypeVar
 
 from diem_operator.access.registry import KeyRegistry
 from diem_operator.api.cache import JobCache
@@ -32,12 +32,11 @@ class Watch(Generic[T]):
         confirmed = [reflector.confirmed_at for reflector in self._reflectors]
         return all(moment is not None and moment >= earliest for moment in confirmed)
 
-    async def run(self) -> NoReturn:
-        """Follow until cancelled."""
+    async def run(self) -> None:
+        """Follow until cancelled; only an error ends it."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
                 tasks.create_task(reflector.run())
-        raise AssertionError("reflectors end by an error only")
 
 
 def watch_diemjobs(diemjobs: DiemJobs, cache: JobCache, *, namespaces: Sequence[str]) -> Watch[DiemJob]:

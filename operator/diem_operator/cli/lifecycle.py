@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,6 +13,10 @@ from typing import Any, Final
 logger = logging.getLogger(__name__)
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+LEFTOVER_SECONDS: Final = 1.0
+"""How long tasks that should have been ended by now may take."""
 
 
 class TaskEnded(Exception):  # noqa: N818 - it is what happened, whether or not through an error
@@ -51,13 +56,35 @@ Work = Callable[[StopSignal], Coroutine[Any, Any, None]]
 
 
 def run_process(work: Work) -> None:
-    """Run the work of a process until a signal; leave with exit code 1, and the error in the log, if it fails."""
+    """Run the work of a process until a signal, and exit: with code 1, and the error in the log, if it failed."""
+    with asyncio.Runner(loop_factory=_find_loop_factory()) as runner:
+        code = _run(runner, work)
+        if stubborn := runner.run(end_leftover_tasks()):
+            # The loop's own end would wait for them for ever.
+            logger.error("Exited although tasks would not end: %s", ", ".join(sorted(stubborn)))
+            logging.shutdown()
+            os._exit(code)
+    sys.exit(code)
+
+
+def _run(runner: asyncio.Runner, work: Work) -> int:
     try:
-        with asyncio.Runner(loop_factory=_find_loop_factory()) as runner:
-            runner.run(run_until_signal(work))
+        runner.run(run_until_signal(work))
     except Exception as error:
         logger.exception("Ended because of an error: %s", error)  # noqa: TRY401 - the last line must say why by itself
-        sys.exit(1)
+        return 1
+    return 0
+
+
+async def end_leftover_tasks(*, within_seconds: float = LEFTOVER_SECONDS) -> list[str]:
+    """Cancel every other task; return the names of those that do not end in time."""
+    leftover = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in leftover:
+        task.cancel()
+    if not leftover:
+        return []
+    _, stubborn = await asyncio.wait(leftover, timeout=within_seconds)
+    return [task.get_name() for task in stubborn]
 
 
 async def run_until_signal(work: Work) -> None:

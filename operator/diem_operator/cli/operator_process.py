@@ -30,6 +30,7 @@ from diem_operator.handlers.probes import build_app, serving
 from diem_operator.handlers.watches import Observers, build_registry, build_settings
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.metrics import build_registry as build_metrics_registry
+from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL
 from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
@@ -74,10 +75,11 @@ class OperatorProcess:
             now=now,
             observe=self._metrics.observe_kubernetes_event,
         )
+        self._store = Store()
         self._diemjobs = self._build_diemjob_controller()
         self._apikeys = self._build_apikey_controller()
         self._kopf = self._build_kopf()
-        self._metrics.leader.set_function(lambda: float(self._elector.is_leader))
+        self._measure()
 
     async def run(self, stop: StopSignal) -> None:
         """Run until cancelled.
@@ -113,7 +115,7 @@ class OperatorProcess:
         )
 
     def _build_diemjob_controller(self) -> DiemJobController:
-        store, memory = Store(), Memory()
+        store, memory = self._store, Memory()
         return DiemJobController(
             store=store,
             observer=Observer(
@@ -164,6 +166,15 @@ class OperatorProcess:
     async def _log_in(self) -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**await credentials_for_kopf(self._credentials, now=now()))
 
+    def _measure(self) -> None:
+        """Let metrics read what others count anyway."""
+        store, metrics = self._store, self._metrics
+        metrics.leader.set_function(lambda: float(self._elector.is_leader))
+        metrics.live_runs.set_function(lambda: sum(map(_has_live_run, store.list_diemjobs())))
+        controller = metrics.for_controller(DIEMJOB_PLURAL)
+        controller.read_stored_objects_from(lambda: len(store.list_diemjobs()), resource=DIEMJOB_PLURAL)
+        controller.read_stored_objects_from(lambda: len(store.list_jobs()), resource="jobs")
+
     def _serve_probes(self) -> AbstractAsyncContextManager[None]:
         # Nothing watches yet while the CRDs are missing; that is no reason to restart the container.
         app = build_app(
@@ -204,6 +215,11 @@ class OperatorProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._recorder.drain()
+
+
+def _has_live_run(diemjob: DiemJob) -> bool:
+    run = diemjob.status.run
+    return run is not None and run.is_live
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -135,7 +135,7 @@ class ApiServer:
             async with aclosing(_read_chunks(request, response, inactivity_seconds)) as chunks:
                 yield chunks
         finally:
-            response.close()
+            _abort(response)
 
     async def close(self) -> None:
         """Close all connections; later requests fail with RequestNotSent."""
@@ -255,6 +255,14 @@ async def _read_chunks(
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _failure(request, error, inactivity_seconds) from _safe_cause(error)
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Drop a response's connection at once: a TLS goodbye would outlive the event loop that is about to end."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 def _connect_timeout(timeout_seconds: float) -> aiohttp.ClientTimeout:

@@ -8,6 +8,7 @@ from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.endpoint import JSON_PATCH, MERGE_PATCH, Endpoint
 from diem_operator.cluster.errors import Conflict, Invalid, UndecodableAnswer
 from diem_operator.cluster.paths import ResourceType
+from diem_operator.cluster.watch import place_of
 from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.event import Event
@@ -238,8 +239,9 @@ def _decode_remaining(path: str, body: bytes) -> Job | None:
     try:
         is_gone = msgspec.json.decode(body, type=Typed).kind != "Job"
         return None if is_gone else msgspec.json.decode(body, type=Job)
-    except msgspec.MsgspecError as error:
-        raise UndecodableAnswer(f"DELETE {path}: the answer is neither a Job nor a Status: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        problem = f"the answer is neither a Job nor a Status, {place_of(error)}"
+        raise UndecodableAnswer(f"DELETE {path}: {problem}; read the Job to see what became of it") from None
 
 
 class Typed(msgspec.Struct, frozen=True):

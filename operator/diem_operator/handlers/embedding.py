@@ -19,6 +19,9 @@ STOP_SECONDS: Final = 2.0
 # kopf would derive one from the host's name, which may ask a DNS server, and from the user's, who may have none.
 _IDENTITY: Final = "diem-operator"
 
+# What kopf calls the tasks that list and watch one resource each.
+_WATCHER_NAME: Final = "watcher for "
+
 
 class WatchesEnded(Exception):  # noqa: N818 - it is what happened, whether or not through an error
     """kopf ended by itself; the process must end too, so that it is started again and rebuilds its state."""
@@ -70,16 +73,33 @@ class EmbeddedKopf:
 
     async def stop(self) -> None:
         """End kopf's tasks; waits for their goodbyes, but not for long."""
-        for task in self._tasks:
-            task.cancel()
-        if not self._tasks:
+        if not self.is_started:
             return
-        done, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
-        for task in done:
-            if not task.cancelled() and task.exception() is not None:
-                logger.debug("A task of kopf ended with an error: %r", task.exception())
+        late = await _end(self._tasks) | await _end(_find_orphans())
         if late:
-            logger.warning("Left %d tasks of kopf behind that did not end in %s s", len(late), STOP_SECONDS)
+            names = ", ".join(sorted(task.get_name() for task in late))
+            logger.warning("Left tasks of kopf behind that did not end in %s s: %s", STOP_SECONDS, names)
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Cancel the tasks and return those that did not end in time."""
+    for task in tasks:
+        task.cancel()
+    if not tasks:
+        return set()
+    done, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    if (error := _find_error(done)) is not None:
+        logger.debug("A task of kopf ended with an error: %r", error)
+    return late
+
+
+def _find_orphans() -> list[asyncio.Task[Any]]:
+    """Return watchers that kopf has left running: when one fails, it ends their parent but not the others.
+
+    They must not be left to the loop's own end: it cancels everything at once, and a watcher whose helper is cancelled
+    with it takes that for a pause and goes on for ever.
+    """
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER_NAME)]
 
 
 def _find_error(tasks: Collection[asyncio.Task[Any]]) -> BaseException | None:

@@ -27,6 +27,7 @@ REQUEST_TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 INACTIVITY_TIMEOUT_SECONDS: Final = 70.0
 IDLE_WORKER_SECONDS: Final = 0.05
+EXIT_SECONDS: Final = 0.5
 CHUNK_SIZE: Final = 500
 LOGIN_RETRY_SECONDS: Final = 5.0
 
@@ -57,7 +58,7 @@ class EndlessBackoffs:
         """Return a new series, because kopf iterates anew for each request."""
         yield from (0.5, 1.0, 2.0)
         while True:
-            yield 5.0
+            yield 3.0
 
 
 def build_settings() -> kopf.OperatorSettings:
@@ -69,6 +70,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NoDifference()
     settings.persistence.progress_storage = NoProgress()
     settings.queueing.idle_timeout = IDLE_WORKER_SECONDS
+    settings.queueing.exit_timeout = EXIT_SECONDS
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
     settings.networking.connect_timeout = CONNECT_TIMEOUT_SECONDS
     settings.networking.error_backoffs = EndlessBackoffs()

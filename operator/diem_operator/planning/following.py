@@ -1,9 +1,12 @@
 """Policies for the live run: report how its Job fares, and end it when it has to end.
 
-                 Job unfinished            Job being deleted      Job finished          Job gone (live GET)
-to be ended      DELETE, foreground        Stopping               its own end, if it    Stopped (or Failed)
-                                                                  was not deleted first
-otherwise        Pending / Running         Stopping, JobDeleted   Completed / Failed    Failed, JobDeleted
+                 Job unfinished             Job being deleted      Job finished          Job gone (live GET)
+to be ended      Stopping, then DELETE,     Stopping               its own end, if it    Stopped (or Failed)
+                 in the foreground                                 was not deleted first
+otherwise        Pending / Running          Stopping, JobDeleted   Completed / Failed    Failed, JobDeleted
+
+That a run is to end is written before its Job is deleted: so it ends for that reason, whoever leads by then and whatever
+the spec says by then, and a Job that vanishes under a run that is not Stopping was deleted by somebody else.
 """
 
 from datetime import datetime
@@ -36,53 +39,60 @@ def follow_live_run(world: World) -> Step | None:
         return None
     if job is None:
         return _follow_without_job(world, live)
-    if not job.is_finished and not job.metadata.is_being_deleted:
-        ending = find_ending(world, live)
-        if ending is not None:
-            return DeleteJob(job=job, propagation="Foreground", reason=ending)
     advanced = advance(world, live, job)
     if advanced != live:
         return write_run(world, advanced)
+    if live.phase is Phase.STOPPING and not job.metadata.is_being_deleted:
+        return DeleteJob(job=job, propagation="Foreground", reason=live.reason)
     return InspectPods(job=job) if is_inspection_due(world, job) else None
 
 
-def find_ending(world: World, live: RunStatus) -> str | None:
-    """Return why the live run must end; None while it may go on. The first reason stays."""
-    if live.phase is Phase.STOPPING:
-        return live.reason
+def find_ending(world: World, run: RunStatus) -> str | None:
+    """Return why the run must end; None while it may go on. The first reason stays."""
+    if run.phase is Phase.STOPPING:
+        return run.reason
     if is_stop_wanted(world.diemjob.spec):
         return reasons.STOP_REQUESTED
     if world.is_superseded:
         return reasons.SUPERSEDED
-    left = find_start_deadline_seconds_left(world, live)
+    left = find_start_deadline_seconds_left(world, run)
     return reasons.START_DEADLINE_EXCEEDED if left is not None and left <= 0 else None
 
 
 def advance(world: World, run: RunStatus, job: Job) -> RunStatus:
-    """Return the run as its Job shows it."""
-    run = msgspec.structs.replace(
-        run, job_name=job.metadata.name, job_uid=job.uid, started_at=job.status.start_time or run.started_at
-    )
+    """Return the run as its Job shows it, and as Stopping from the moment it must end."""
+    run = msgspec.structs.replace(run, job_name=job.metadata.name, job_uid=job.uid)
     ending = find_ending(world, run)
     if job.is_finished and not (job.metadata.is_being_deleted and ending):
-        return _finish_like(run, job, world.now)
+        return finish_like(run, job, world.now)
+    inspection = _find_inspection(world, job)
     if job.metadata.is_being_deleted:
-        return _stopping(world, run, job, reason=ending or reasons.JOB_DELETED)
-    return _progress(run, job, _find_inspection(world, job))
+        return _stopping(run, ending or reasons.JOB_DELETED, inspection)
+    progressed = _progress(run, job, inspection)
+    if run.phase is not Phase.STOPPING:
+        ending = find_ending(world, progressed)
+    return progressed if ending is None else _stopping(run, ending, inspection)
 
 
-def _finish_like(run: RunStatus, job: Job, now: datetime) -> RunStatus:
+def finish_like(run: RunStatus, job: Job, now: datetime) -> RunStatus:
+    """Return the run as over, the way its finished Job is."""
     finish = job.finish
     assert finish is not None, "asked only of a finished Job"
+    run = _with_start(run, job)
     at = job.status.completion_time or finish.last_transition_time or now
     if finish.type == "Complete":
         return finish_run(run, Phase.COMPLETED, reason=reasons.COMPLETED, message="", at=at)
     return finish_run(run, Phase.FAILED, reason=finish.reason or reasons.JOB_FAILED, message=finish.message, at=at)
 
 
-def _stopping(world: World, run: RunStatus, job: Job, *, reason: str) -> RunStatus:
-    inspection = _find_inspection(world, job)
-    blocker = "" if inspection is None else inspection.deletion_blocker
+def _with_start(run: RunStatus, job: Job) -> RunStatus:
+    """Take over the Job's startTime; not for a run that is still Pending, as that would cost a write of its own."""
+    return msgspec.structs.replace(run, started_at=job.status.start_time or run.started_at)
+
+
+def _stopping(run: RunStatus, reason: str, inspection: Inspection | None) -> RunStatus:
+    known = run.message if run.phase is Phase.STOPPING else ""
+    blocker = known if inspection is None else inspection.deletion_blocker
     return msgspec.structs.replace(run, phase=Phase.STOPPING, reason=reason, message=blocker)
 
 
@@ -92,7 +102,9 @@ def _progress(run: RunStatus, job: Job, inspection: Inspection | None) -> RunSta
         return msgspec.structs.replace(run, phase=Phase.PENDING, reason=reasons.JOB_SUSPENDED, message=message)
     has_pod = job.status.ready > 0 or run.phase is Phase.RUNNING
     if has_pod or (inspection is not None and inspection.has_running_pod):
-        return msgspec.structs.replace(run, phase=Phase.RUNNING, reason="", message="")
+        return msgspec.structs.replace(_with_start(run, job), phase=Phase.RUNNING, reason="", message="")
+    if inspection is None and run.phase is Phase.PENDING and run.reason not in {"", reasons.JOB_SUSPENDED}:
+        return run  # as an earlier leader found out; the next inspection tells whether it is still so
     reason = inspection.reason if inspection is not None and inspection.reason else reasons.WAITING_FOR_POD
     message = "" if inspection is None else inspection.message
     return msgspec.structs.replace(run, phase=Phase.PENDING, reason=reason, message=message)

@@ -7,7 +7,7 @@ crash between the two. One path, walked every time, instead of a recovery that n
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJobStatus, Phase
 from diem_operator.model.job import Job
-from diem_operator.planning.following import advance
+from diem_operator.planning.following import advance, finish_like
 from diem_operator.planning.ids import find_state_start, is_seen
 from diem_operator.planning.statuses import build_run_of_job, finish_run, settle, with_past_run, with_run
 from diem_operator.planning.steps import DeleteJob, Step, WriteStatus
@@ -43,7 +43,7 @@ def _holds_due_start(world: World) -> bool:
 def _record_past(world: World, status: DiemJobStatus, job: Job) -> DiemJobStatus:
     run = build_run_of_job(status, job)
     if job.is_finished:
-        return with_past_run(status, advance(world, run, job))
+        return with_past_run(status, finish_like(run, job, world.now))
     ended = finish_run(run, Phase.STOPPED, reason=reasons.SUPERSEDED, message="", at=world.now)
     return with_past_run(status, ended)
 

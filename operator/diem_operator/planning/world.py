@@ -136,10 +136,10 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         )
 
     def find_job(self, run: RunStatus) -> Job | None:
-        """Return the owned Job of a recorded run: the one recorded with it, else the one that carries its id."""
-        candidates = [job for job in self.owned if run.id == job.run_id or (run.job_uid and run.job_uid == job.uid)]
-        exact = [job for job in candidates if job.uid == run.job_uid]
-        return next(iter(exact or candidates), None)
+        """Return the owned Job of a recorded run: the very one recorded with it, else the one that carries its id."""
+        if run.job_uid:
+            return next((job for job in self.owned if job.uid == run.job_uid), None)
+        return self.find_job_by_id(run.id)
 
     def find_job_by_id(self, run_id: RunId) -> Job | None:
         """Return the owned Job that carries this run id."""

@@ -122,7 +122,6 @@ class Applier:
             world.diemjob.key, body, timeout_seconds=self._find_timeout()
         )
         self._store.put_diemjob(stored)
-        self._memory.settle(stored.key, stored.metadata.uid, stored.status)
         self._reporter.report(stored, before, step.status)
 
     async def _write_recorded_uid(self, world: World) -> None:

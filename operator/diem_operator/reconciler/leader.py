@@ -166,8 +166,9 @@ class LeaderElector:
             await asyncio.wait({work, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if self.is_leader:
                 failure = _failure_of(work)
-                if failure is None:
-                    await keeping
+            if self.is_leader and failure is None:
+                await asyncio.wait({keeping})  # not awaited itself: to cancel us must not cancel it yet
+            failure = failure or _failure_of(keeping)
         finally:
             await _end(work)
             try:

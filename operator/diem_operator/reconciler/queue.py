@@ -108,7 +108,7 @@ class WorkQueue(Generic[K]):
         """Add the key later; if it is to be added later already, the earlier time counts."""
         if self._is_shut_down:
             return
-        due = self._scheduler.time() + max(seconds, 0.0)
+        due = self._scheduler.time() + seconds
         planned = self._delayed.get(key)
         if planned is not None:
             if planned.when() <= due:

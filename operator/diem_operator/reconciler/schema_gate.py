@@ -13,7 +13,10 @@ from diem_operator.cluster.errors import ClusterError
 logger = logging.getLogger(__name__)
 
 RECHECK_SECONDS: Final = 10.0
-"""The schemas are a large document, and tries to take a free Lease are frequent."""
+"""The schemas are a large document, tries to take a free Lease are frequent, and CRDs change by a person's hand."""
+
+REREAD_SECONDS: Final = 1.0
+"""A schema that cannot be read is mostly an API server that has just started."""
 
 MAX_NAMED_FIELDS: Final = 5
 
@@ -38,22 +41,20 @@ class SchemaGate:
         """Return whether the cluster keeps every field that this release writes."""
         if self._closed_until is not None and self._clock() < self._closed_until:
             return False
-        problem = await self._find_problem()
-        self._report(problem)
-        self._closed_until = self._clock() + RECHECK_SECONDS if problem else None
-        return not problem
-
-    async def _find_problem(self) -> str:
         try:
             missing = await self._find_missing_fields()
         except ClusterError as error:
-            return f"the CRDs cannot be read: {error}"
-        if not missing:
-            return ""
-        named = ", ".join(missing[:MAX_NAMED_FIELDS])
-        return f"the CRDs are older than this release, they lack {named}; apply the crds/ of this release"
+            return self._close(f"the CRDs cannot be read: {error}", for_seconds=REREAD_SECONDS)
+        if missing:
+            named = ", ".join(missing[:MAX_NAMED_FIELDS])
+            problem = f"the CRDs are older than this release, they lack {named}; apply the crds/ of this release"
+            return self._close(problem, for_seconds=RECHECK_SECONDS)
+        self._closed_until, self._reported = None, ""
+        return True
 
-    def _report(self, problem: str) -> None:
-        if problem and problem != self._reported:
+    def _close(self, problem: str, *, for_seconds: float) -> bool:
+        self._closed_until = self._clock() + for_seconds
+        if problem != self._reported:
             logger.warning("Did not try to lead: %s", problem)
         self._reported = problem
+        return False

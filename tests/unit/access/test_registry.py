@@ -142,6 +142,27 @@ def test_discarding_an_unknown_key_changes_nothing() -> None:
     assert len(registry) == 1
 
 
+def test_complete_list_replaces_what_is_known() -> None:
+    gone = make_key().named("gone").issued("gone").build()
+    registry = make_registry(gone, make_key().named("kept", uid="uid-2").issued("kept").with_spec(revoked=True).build())
+
+    registry.replace([make_key().named("kept", uid="uid-2").issued("kept").build()])
+
+    assert authenticate("gone", registry, now=NOW).verdict is Verdict.UNKNOWN
+    assert authenticate("kept", registry, now=NOW).verdict is Verdict.ACCEPTED
+
+
+def test_complete_list_of_one_namespace_says_nothing_about_others() -> None:
+    here = make_key().named("here").issued("here").build()
+    elsewhere = make_key().named("elsewhere", namespace="team-b", uid="uid-2").issued("elsewhere").build()
+    registry = make_registry(here, elsewhere)
+
+    registry.replace([], namespace="team-a")
+
+    assert authenticate("here", registry, now=NOW).verdict is Verdict.UNKNOWN
+    assert authenticate("elsewhere", registry, now=NOW).verdict is Verdict.ACCEPTED
+
+
 def test_key_that_lost_its_token_is_forgotten() -> None:
     registry = make_registry(make_key().issued(TOKEN).build())
 

@@ -22,6 +22,12 @@ async def talk(service: Service, request: bytes) -> bytes:
         writer.close()
 
 
+def begin_request(service: Service) -> bytes:
+    """Return a request whose body is never finished."""
+    headers = f"Host: x\r\nx-api-key: {service.token}\r\nContent-Length: 9"
+    return f"POST /etl-mgr/api/apijob HTTP/1.1\r\n{headers}\r\n\r\n{{".encode()
+
+
 def problem_in(answer: bytes) -> dict[str, Any]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
@@ -55,6 +61,7 @@ async def test_what_cannot_be_read_is_answered_and_not_logged(
     assert problem_in(answer)["message"] == "this is no HTTP request, or its headers are too large"
     assert HIDDEN not in caplog.text
     assert HIDDEN.encode() not in answer
+    assert b"Server: diem-operator" in answer
 
 
 async def test_connection_that_says_nothing_is_closed() -> None:
@@ -78,11 +85,7 @@ async def test_headers_that_trickle_in_for_ever_are_cut_off() -> None:
 
 async def test_body_that_never_ends_is_a_bad_request_and_ends_the_connection() -> None:
     async with running_service(msgspec.structs.replace(QUICK, body_timeout_seconds=0.05)) as service:
-        head = (
-            f"POST /etl-mgr/api/apijob HTTP/1.1\r\nHost: x\r\nx-api-key: {service.token}\r\nContent-Length: 9\r\n\r\n{{"
-        )
-
-        answer = await talk(service, head.encode())
+        answer = await talk(service, begin_request(service))
 
         assert answer.startswith(b"HTTP/1.1 400")
         assert problem_in(answer)["message"] == "the body did not arrive within 0.05 seconds; send it again"
@@ -93,9 +96,7 @@ async def test_caller_that_leaves_in_the_middle_of_a_body_is_no_error(
 ) -> None:
     caplog.set_level("DEBUG")
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-    writer.write(
-        f"POST /etl-mgr/api/apijob HTTP/1.1\r\nHost: x\r\nx-api-key: {service.token}\r\nContent-Length: 9\r\n\r\n{{".encode()
-    )
+    writer.write(begin_request(service))
     await writer.drain()
     while not service.read_metric("diem_api_authentications_total", verdict="accepted"):  # noqa: ASYNC110 - it is a poll
         await asyncio.sleep(0.001)

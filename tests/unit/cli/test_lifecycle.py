@@ -4,10 +4,20 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
-from diem_operator.cli.lifecycle import SIGNALS, StopSignal, TaskEnded, background, run_for_ever, run_until_signal
+from diem_operator.cli.lifecycle import (
+    SIGNALS,
+    StopSignal,
+    TaskEnded,
+    background,
+    end_leftover_tasks,
+    run_for_ever,
+    run_process,
+    run_until_signal,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +116,31 @@ async def test_task_has_cleaned_up_when_the_block_is_left() -> None:
     async with background("work", work()):
         await asyncio.sleep(0)
     assert said == ["goodbye"]
+
+
+async def test_leftover_tasks_are_ended_and_stubborn_ones_are_named() -> None:
+    may_end = asyncio.Event()
+
+    async def refuse() -> None:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    willing = asyncio.create_task(asyncio.sleep(60))
+    stubborn = asyncio.create_task(refuse(), name="stubborn")
+    await asyncio.sleep(0)
+    assert await end_leftover_tasks(within_seconds=0.05) == ["stubborn"]
+    assert willing.cancelled()
+    may_end.set()
+    await stubborn
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("wrong"), 1)])
+def test_exit_code_tells_whether_it_failed(error: Exception | None, code: int) -> None:
+    async def work(_: StopSignal) -> None:
+        if error is not None:
+            raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_process(work)
+    assert caught.value.code == code

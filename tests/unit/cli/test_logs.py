@@ -5,7 +5,6 @@ import json
 import logging
 import secrets
 import warnings
-from collections.abc import Iterator
 
 import jwt
 import pytest
@@ -16,19 +15,6 @@ from diem_operator.cli.logs import REDACTED, LogFormat, configure_logging, redac
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undo what configure_logging does to the whole process."""
-    root = logging.getLogger()
-    quiet = [logging.getLogger(name) for name in ("kopf.objects", "asyncio")]
-    before = (root.handlers[:], root.level, [logger.level for logger in quiet])
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = before[0], before[1]
-    for logger, level in zip(quiet, before[2], strict=True):
-        logger.setLevel(level)
 
 
 def configure(log_format: LogFormat = "json", level: str = "info", *, stream: io.StringIO | None = None) -> io.StringIO:

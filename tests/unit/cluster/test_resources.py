@@ -10,6 +10,7 @@ import pytest
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.errors import Conflict, Invalid, NotFound, UndecodableAnswer
 from diem_operator.cluster.resources import Cluster
+from diem_operator.model.job import Job
 from diem_operator.model.lease import Lease, LeaseSpec
 from diem_operator.model.metadata import ObjectKey, ObjectMeta, RawObject
 from diem_operator.model.names import Uid
@@ -154,6 +155,29 @@ async def test_job_is_deleted_only_if_it_is_the_one_that_was_seen(
     expected = {"uid": "u"} if version is None else {"uid": "u", "resourceVersion": "50"}
     assert body(request)["preconditions"] == expected
     assert body(request)["propagationPolicy"] == "Foreground"
+
+
+async def test_job_that_goes_on_while_it_is_deleted_is_returned(server: ScriptedServer, cluster: Cluster) -> None:
+    metadata = {"name": "nightly", "namespace": "team-a", "deletionTimestamp": "2030-01-02T03:04:05Z"}
+    server.plays(answer(200, {"kind": "Job", "metadata": metadata}), answer(200, {"kind": "Status"}))
+    remaining = [await delete(cluster) for _ in range(2)]
+    assert [job.metadata.is_being_deleted if job else None for job in remaining] == [True, None]
+
+
+@pytest.mark.parametrize("content", [b"hunter2", b"\xff", b'{"kind":"Job","metadata":"hunter2"}'])
+async def test_unclear_answer_to_a_deletion_leaves_the_outcome_unknown(
+    server: ScriptedServer, cluster: Cluster, content: bytes
+) -> None:
+    server.plays(answer(200, content))
+    with pytest.raises(UndecodableAnswer) as caught:
+        await delete(cluster)
+    assert "hunter2" not in str(caught.value)
+
+
+async def delete(cluster: Cluster) -> Job | None:
+    return await cluster.jobs.delete(
+        KEY, uid=Uid("u"), resource_version=None, propagation="Foreground", timeout_seconds=1
+    )
 
 
 async def test_events_are_those_of_one_object(server: ScriptedServer, cluster: Cluster) -> None:

@@ -80,7 +80,7 @@ async def test_failing_controller_costs_that_object_only(
 
 def test_attempts_never_run_out() -> None:
     backoffs = zip(range(1000), EndlessBackoffs(), strict=False)
-    assert max(seconds for _, seconds in backoffs) == 5.0
+    assert max(seconds for _, seconds in backoffs) == 3.0
 
 
 def test_each_request_starts_with_the_shortest_pause() -> None:

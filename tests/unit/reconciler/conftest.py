@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from diem_operator.cluster.resources import Cluster
 from diem_operator.metrics import OperatorMetrics
-from diem_operator.model.diemjob import DiemJob, RunStatus
+from diem_operator.model.diemjob import DiemJob, Phase, RunStatus
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import RunId
 from diem_operator.planning.ids import build_job_name
@@ -121,6 +121,42 @@ class Shell:
         run = self.diemjob().status.run
         assert run is not None, "no run was recorded"
         return run
+
+    def find_job(self, run_id: str) -> RawObject | None:
+        return self.server.find("jobs", self.job_key(run_id))
+
+    def has_phase(self, phase: Phase) -> bool:
+        run = self.diemjob().status.run
+        return run is not None and run.phase is phase
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Return status and reason of a condition."""
+        found = next(found for found in self.diemjob().status.conditions if found.type == kind)
+        return found.status, found.reason
+
+    def find_writes(self) -> list[str]:
+        return [what for what in self.server.calls if what.startswith(("POST", "PATCH", "DELETE"))]
+
+    async def retry(self, wait: Wait) -> Wait:
+        """Let the time pass that a reconcile wanted to wait, and reconcile again."""
+        assert wait.seconds is not None
+        self.clock.seconds += wait.seconds
+        return await self.reconcile()
+
+    async def run_to(self, phase: Phase, run_id: str = "r1") -> ObjectKey:
+        """Bring a run by id to a phase; return the key of its Job."""
+        self.start(run_id)
+        await self.reconcile()
+        job_key = self.job_key(run_id)
+        if phase is not Phase.PENDING:
+            self.server.run_job(job_key)
+            await self.reconcile()
+        if phase is Phase.COMPLETED:
+            self.server.finish_job(job_key)
+            await self.reconcile()
+        assert self.run().phase is phase
+        self.tell()
+        return job_key
 
     def tell(self) -> None:
         """Let the watches tell what has happened."""

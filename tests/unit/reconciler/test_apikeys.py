@@ -81,7 +81,7 @@ class Term:
 
     async def reach(self, reason: str, key: ObjectKey = CI) -> None:
         async with asyncio.timeout(5):
-            while self.reason_of(key) != reason:
+            while self.reason_of(key) != reason:  # noqa: ASYNC110 - it is a poll
                 await asyncio.sleep(0.001)
 
     def outcomes(self, outcome: str) -> float:
@@ -145,7 +145,7 @@ async def reconcile_all(term: Term, more: int) -> None:
     """Return when so many more reconciles are done."""
     before = term.outcomes("done")
     async with asyncio.timeout(5):
-        while term.outcomes("done") < before + more:
+        while term.outcomes("done") < before + more:  # noqa: ASYNC110 - it is a poll
             await asyncio.sleep(0.001)
 
 
@@ -242,7 +242,7 @@ async def test_comparing_that_fails_is_tried_again(
         await asyncio.sleep(0)
         term.cluster.apikeys.failures.extend([None, OutcomeUnknown("no answer")])
         async with asyncio.timeout(5):
-            while "Could not compare" not in caplog.text:
+            while "Could not compare" not in caplog.text:  # noqa: ASYNC110 - it is a poll
                 await asyncio.sleep(0.001)
         term.store(make_key())
         await term.reach("Issued")

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown
-from diem_operator.reconciler.schema_gate import RECHECK_SECONDS, SchemaGate
+from diem_operator.reconciler.schema_gate import RECHECK_SECONDS, REREAD_SECONDS, SchemaGate
 
 
 class FakeCluster:
@@ -33,10 +33,14 @@ async def test_missing_field_closes_it_and_is_named(caplog: pytest.LogCaptureFix
     assert "they lack DiemJob.status.run.id; apply the crds/" in caplog.text
 
 
-async def test_unreadable_schemas_close_it() -> None:
+async def test_unreadable_schemas_close_it_for_a_shorter_moment() -> None:
     cluster = FakeCluster()
     cluster.missing = OutcomeUnknown("no answer")
     assert not await cluster.gate.may_lead()
+    cluster.missing = ()
+    assert not await cluster.gate.may_lead()
+    cluster.now += REREAD_SECONDS
+    assert await cluster.gate.may_lead()
 
 
 async def test_answer_no_is_remembered_for_a_moment() -> None:

@@ -32,7 +32,7 @@ async def test_secret_is_made_once_of_32_random_bytes() -> None:
     secrets = FakeSecrets()
 
     first = await obtain_signing_secret(secrets, KEY, make_bytes=make_bytes)
-    second = await obtain_signing_secret(secrets, KEY, make_bytes=lambda count: bytes(count))
+    second = await obtain_signing_secret(secrets, KEY, make_bytes=bytes)
 
     assert first.value == second.value == bytes([7] * 32)
     assert secrets.creations == 1

@@ -1,0 +1,254 @@
+"""What must never happen, whatever the order of events: every write is judged as it is stored, and the end state at rest.
+
+The ledger keeps the truth that no object keeps: which ids were accepted, which stops were acknowledged, which Jobs were
+made and by whom they were deleted. What the documentation calls a known limit is excused here, by name, and nothing else.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from diem_operator.model import reasons
+from diem_operator.model.diemjob import DiemJob, DiemJobStatus, Phase, RunStatus
+from diem_operator.model.metadata import RawObject
+from diem_operator.model.names import ANNOTATION_RUN_ID, MAX_RECENT_RUN_IDS, RunId
+from diem_operator.planning.ids import find_state_start, is_seen
+from diem_operator.planning.rules import displayed_run
+from tests.simulation.api_server import ModelApiServer, Watcher, find_owner, is_being_deleted, is_finished
+
+MAX_JOURNALED_RUNS = 50
+
+
+@dataclass
+class Ledger(Watcher):
+    """The truth about the present DiemJob; a recreated one is another.
+
+    Attributes:
+        accepted: ids that the API has accepted, in order.
+        stopped: ids whose stop the API has acknowledged.
+        made: ids of Jobs that were made in time, in order.
+        late: uids of Jobs that landed after their sender had given up or been deposed.
+        excused: ids that may run again: a known limit.
+        doubtful: ids whose Job was deleted by hand before any status told of it; excused once the memory of it is lost.
+        deleted_by_hand: ids whose Job somebody else deleted.
+        hidden: uids of Jobs whose label somebody removed.
+        bounded_out: ids that the history has no room for.
+        endings: the conditions of finished Jobs by id.
+        state_starts_due: how often spec.state has become running.
+        forgotten: ids that a lost status need not know any more.
+        wiped_ids: ids whose status was wiped, until the operator has noticed.
+    """
+
+    server: ModelApiServer = field(init=False)
+    is_late: bool = False
+    accepted: list[RunId] = field(default_factory=list)
+    stopped: set[RunId] = field(default_factory=set)
+    made: list[RunId] = field(default_factory=list)
+    late: set[str] = field(default_factory=set)
+    excused: set[RunId] = field(default_factory=set)
+    doubtful: set[RunId] = field(default_factory=set)
+    deleted_by_hand: set[RunId] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
+    endings: dict[RunId, set[str]] = field(default_factory=dict)
+    state_starts_due: int = 0
+    forgotten: set[RunId] = field(default_factory=set)
+    bounded_out: set[RunId] = field(default_factory=set)
+    wiped_ids: set[RunId] = field(default_factory=set)
+    foreign: dict[str, RawObject] = field(default_factory=dict)
+
+    # Writes
+
+    def job_created(self, raw: RawObject) -> None:
+        run_id, uid = run_id_of(raw), raw["metadata"]["uid"]
+        if self.is_late:
+            self.late.add(uid)
+            return
+        if not self._is_ours(raw):
+            return  # its DiemJob was deleted while the request was on its way
+        assert run_id not in self.made or run_id in self.excused, f"run {run_id} has a second Job"
+        self.made.append(run_id)
+        self._judge_other_jobs(raw)
+        number = find_state_start(run_id)
+        if number is not None:
+            by_state = {made for made in self.made if find_state_start(made) is not None}
+            assert len(by_state) <= self.state_starts_due, f"{run_id} starts although state did not become running"
+
+    def _judge_other_jobs(self, raw: RawObject) -> None:
+        for other in self.server.jobs.values():
+            is_excused = other["metadata"]["uid"] in self.late | self.hidden or find_owner(other) is None
+            if other is raw or is_excused or other["metadata"]["name"] == raw["metadata"]["name"]:
+                continue
+            assert self._is_ours(other), "a Job is made while Jobs of an older uid exist"
+            assert is_finished(other), f"{run_id_of(raw)} is started while {run_id_of(other)} is unfinished"
+
+    def diemjob_changed(self, old: RawObject | None, new: RawObject | None) -> None:
+        if old is None or new is None:
+            self._forget_all()
+        if new is None:
+            return
+        before, after = (None if old is None else decode(old)), decode(new)
+        was_running = before is not None and before.spec.state == "running"
+        if after.spec.state == "running" and not was_running:
+            self.state_starts_due += 1
+        if before is not None and before.status != after.status and "status" in new:
+            self._judge_status(before.status, after.status)
+            self._note_bounded_out(after)
+
+    def _judge_status(self, before: DiemJobStatus, after: DiemJobStatus) -> None:
+        if before == DiemJobStatus():
+            self.forgotten |= self.wiped_ids and {*self.wiped_ids, *self.accepted}
+            self.wiped_ids = set()
+        assert len(after.runs) <= MAX_JOURNALED_RUNS
+        assert after.phase is not None
+        assert after.phase is (Phase.STOPPED if after.run is None else after.run.phase)
+        assert all(run.phase.is_terminal for run in after.runs), "the history holds a run that is not over"
+        assert len({run.id for run in after.runs}) == len(after.runs), "the history holds a run twice"
+        assert after.run is None or is_seen(after, after.run.id)
+        old = {run.id: run for run in list_runs(before)}
+        new = {run.id: run for run in list_runs(after)}
+        for run in new.values():
+            self._judge_run(old.get(run.id), run)
+        if before.run is not None and before.run.is_live:
+            assert before.run.id in new or after.run != before.run, "a live run vanished from status"
+            assert after.run is not None
+            if after.run.id != before.run.id:
+                assert before.run.id in new, f"live run {before.run.id} vanished from status"
+                assert new[before.run.id].phase.is_terminal
+
+    def _note_bounded_out(self, diemjob: DiemJob) -> None:
+        status = diemjob.status
+        if len(status.runs) >= diemjob.spec.run_history_limit:
+            shown = {run.id for run in list_runs(status)}
+            self.bounded_out |= {run_id for run_id in self.accepted if is_seen(status, run_id) and run_id not in shown}
+
+    def _judge_run(self, old: RunStatus | None, new: RunStatus) -> None:
+        assert new.number >= 1
+        if old is not None and old.phase.is_terminal:
+            assert new == old, f"run {new.id} was over as {old.phase} and became {new.phase}"
+            return
+        is_excused = new.id in self.excused
+        if new.phase is Phase.STOPPED and not is_excused:
+            for job in self.server.find_owned_jobs():
+                is_counted = job["metadata"]["uid"] not in self.late | self.hidden
+                assert run_id_of(job) != new.id or not is_counted or is_finished(job), f"{new.id} is Stopped and runs"
+        if new.reason == reasons.JOB_DELETED:
+            assert new.id in self.deleted_by_hand | self.forgotten, f"nobody else deleted the Job of {new.id}"
+        if new.phase is Phase.COMPLETED:
+            assert "Complete" in self.endings.get(new.id, set()), f"{new.id} did not complete"
+        if new.phase is Phase.FAILED and new.reason == "BackoffLimitExceeded":
+            assert "Failed" in self.endings.get(new.id, set()), f"{new.id} did not fail"
+
+    # What happens to the objects from outside
+
+    def note_ending(self, raw: RawObject, kind: str) -> None:
+        if self._is_ours(raw):
+            self.endings.setdefault(run_id_of(raw), set()).add(kind)
+
+    def note_deleted_by_hand(self, raw: RawObject, *, is_known_created: bool) -> None:
+        """Note a Job that somebody else deletes; `is_known_created`: the leader remembers having made it."""
+        if not self._is_ours(raw):
+            return
+        run_id = run_id_of(raw)
+        self.deleted_by_hand.add(run_id)
+        if not self._is_told(run_id):
+            (self.doubtful if is_known_created else self.excused).add(run_id)
+
+    def note_memory_lost(self) -> None:
+        self.excused |= {run_id for run_id in self.doubtful if not self._is_told(run_id)}
+
+    def note_wiped(self, before: DiemJob, *, is_noticeable: bool) -> None:
+        """Note that the status was wiped; a noticeable wipe leaves the annotation that tells of it."""
+        requested = {entry.id for entry in before.spec.requests}
+        if before.spec.run is not None:
+            requested.add(before.spec.run.id)
+        self.wiped_ids = {*self.accepted, *self.made}
+        if is_noticeable:
+            self.excused |= {run_id for run_id in self.made if run_id not in requested}
+        else:
+            self.excused |= set(self.made)
+            self.state_starts_due += before.spec.state == "running"
+
+    def note_stop_undone(self) -> None:
+        """Note that a person rewrote the request that carried the stop."""
+        self.stopped = {run_id for run_id in self.stopped if self._is_over_or_ending(run_id)}
+
+    # At rest
+
+    def judge_rest(self, diemjob: DiemJob) -> None:
+        """Judge the objects when nothing moves any more."""
+        self._judge_jobs_at_rest(diemjob)
+        status = diemjob.status
+        runs = {run.id: run for run in list_runs(status)}
+        for run_id in self.accepted:
+            is_held = diemjob.spec.run is not None and diemjob.spec.run.id == run_id and diemjob.spec.state is None
+            if run_id in self.forgotten or is_held:
+                continue
+            is_pushed_out = self._count_later(run_id) >= MAX_RECENT_RUN_IDS
+            assert is_seen(status, run_id) or is_pushed_out, f"accepted id {run_id} is not accounted for"
+            assert run_id in runs or run_id in self.bounded_out, f"accepted id {run_id} is not in the history"
+        for run_id in self.stopped & set(runs):
+            assert runs[run_id].phase.is_terminal, f"{run_id} was stopped and is {runs[run_id].phase}"
+
+    def _judge_jobs_at_rest(self, diemjob: DiemJob) -> None:
+        live = diemjob.status.run
+        for job in self.server.find_owned_jobs():
+            if job["metadata"]["uid"] in self.hidden or is_finished(job):
+                continue
+            assert not is_being_deleted(job)
+            assert live is not None, "a Job runs without a run"
+            assert live.is_live, "a Job runs although its run is over"
+            assert live.id == run_id_of(job), f"a Job of {run_id_of(job)} runs beside {live.id}"
+            assert live.job_uid == job["metadata"]["uid"]
+            assert live.id not in self.stopped, f"{live.id} runs although its stop was acknowledged"
+        for name, raw in self.foreign.items():
+            assert self.server.jobs[name] is raw, "a foreign Job was touched"
+
+    def judge_display(self, diemjob: DiemJob) -> None:
+        """Judge what a caller is told at any moment."""
+        request, shown = diemjob.spec.run, displayed_run(diemjob)
+        if request is None or request.id not in self.accepted or request.stop is not None:
+            return
+        if diemjob.spec.state != "running" or is_seen(diemjob.status, request.id):
+            return
+        assert shown is not None
+        assert not shown.phase.is_terminal, f"{request.id} was accepted, and {shown.phase} of {shown.id} is shown"
+
+    def _count_later(self, run_id: RunId) -> int:
+        return len(self.accepted) - self.accepted.index(run_id) - 1 + len(self.made)
+
+    def _is_told(self, run_id: RunId) -> bool:
+        """Whether status tells that the run got further than Submitted."""
+        if self.server.diemjob is None:
+            return False
+        status = decode(self.server.diemjob).status
+        is_waiting = status.run is not None and status.run.id == run_id and status.run.phase is Phase.SUBMITTED
+        return is_seen(status, run_id) and not is_waiting
+
+    def _is_over_or_ending(self, run_id: RunId) -> bool:
+        if self.server.diemjob is None:
+            return False
+        status = decode(self.server.diemjob).status
+        run = next((run for run in list_runs(status) if run.id == run_id), None)
+        return run is not None and (run.phase.is_terminal or run.phase is Phase.STOPPING)
+
+    def _is_ours(self, raw: RawObject) -> bool:
+        owner, diemjob = find_owner(raw), self.server.diemjob
+        return owner is not None and diemjob is not None and owner["uid"] == diemjob["metadata"]["uid"]
+
+    def _forget_all(self) -> None:
+        self.accepted, self.made, self.endings, self.state_starts_due = [], [], {}, 0
+        self.stopped, self.excused, self.doubtful = set(), set(), set()
+        self.deleted_by_hand, self.forgotten, self.wiped_ids, self.bounded_out = set(), set(), set(), set()
+
+
+def decode(raw: RawObject) -> DiemJob:
+    return msgspec.convert(raw, DiemJob)
+
+
+def run_id_of(job: RawObject) -> RunId:
+    return RunId(job["metadata"].get("annotations", {}).get(ANNOTATION_RUN_ID, ""))
+
+
+def list_runs(status: DiemJobStatus) -> list[RunStatus]:
+    known = {run.id for run in status.runs}
+    return [*status.runs, *([] if status.run is None or status.run.id in known else [status.run])]

@@ -1,0 +1,211 @@
+"""The running controller: who leads works, who stands by listens, and one failure is not the next one's."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
+from diem_operator.model import reasons
+from diem_operator.model.diemjob import Phase
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.reconciler import controller as controller_module
+from diem_operator.reconciler.leader import NotLeader
+from tests.builders import NAMESPACE
+from tests.unit.reconciler.conftest import KEY, Shell
+from tests.unit.reconciler.fake_cluster import lost_reply, refusal
+
+
+@asynccontextmanager
+async def running(shell: Shell) -> AsyncIterator[asyncio.Task[None]]:
+    """Run the controller beside the block, with watches that tell at once and clocks that go fast."""
+
+    async def tell_for_ever() -> None:
+        while True:
+            shell.tell()
+            shell.clock.seconds += 0.01
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.create_task(shell.controller.run()), asyncio.create_task(tell_for_ever())]
+    try:
+        yield tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in a fake
+            await asyncio.sleep(0.005)
+
+
+async def test_leader_begins_with_lists_and_works_on_everything(shell: Shell) -> None:
+    shell.start("r1")
+    shell.server.pending_events.clear()
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert shell.server.calls[:2] == ["LIST diemjobs", "LIST jobs"]
+
+
+async def test_standby_only_listens(shell: Shell) -> None:
+    shell.start("r1")
+    shell.tell()
+
+    assert not shell.controller.is_leading
+    assert shell.server.calls == []
+    assert shell.store.find_diemjob(KEY) is not None
+
+
+async def test_events_lead_to_work(shell: Shell) -> None:
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.start("r1")
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+        shell.server.run_job(shell.job_key("r1"))
+        await eventually(lambda: shell.has_phase(Phase.RUNNING))
+        shell.server.finish_job(shell.job_key("r1"))
+        await eventually(lambda: shell.has_phase(Phase.COMPLETED))
+
+
+async def test_at_rest_nothing_is_asked(shell: Shell) -> None:
+    await shell.run_to(Phase.COMPLETED)
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.server.calls.clear()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+
+    assert shell.server.calls == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(lost_reply(), id="no answer"),
+        pytest.param(RequestNotSent("refused"), id="no connection"),
+        pytest.param(refusal(429, "TooManyRequests"), id="throttled"),
+        pytest.param(refusal(403, "Forbidden"), id="no permission"),
+    ],
+)
+async def test_failed_write_is_tried_again_with_growing_pauses(
+    shell: Shell, error: ClusterError, caplog: pytest.LogCaptureFixture
+) -> None:
+    shell.start("r1")
+    for at in (1, 2):
+        shell.server.fail("PATCH diemjobs/status", error, at=at)
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert shell.server.count("POST jobs") == 1
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert shell.metrics.registry.get_sample_value(
+        "diem_operator_reconciles_total", {"controller": "diemjobs", "outcome": "retry"}
+    )
+
+
+async def test_bug_in_one_diemjob_stops_no_other(shell: Shell, caplog: pytest.LogCaptureFixture) -> None:
+    broken = ObjectKey(namespace=NAMESPACE, name="broken")
+
+    def break_once() -> None:
+        raise ZeroDivisionError
+
+    shell.apply(name="broken", state="running", run={"id": "x"})
+    shell.server.meanwhile("POST jobs", break_once)
+
+    async with running(shell):
+        await eventually(lambda: any(record.exc_info for record in caplog.records))
+        shell.start("r1")
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+        await eventually(lambda: shell.diemjob(broken).status.run is not None)
+
+
+async def test_lost_lease_ends_everything(shell: Shell) -> None:
+    async with running(shell) as run:
+        await eventually(lambda: shell.controller.is_leading)
+        shell.fence.is_ours = False
+        shell.start("r1")
+        await asyncio.wait({run}, timeout=5)
+
+        assert run.done()
+        error = run.exception()
+
+    assert isinstance(error, ExceptionGroup)
+    assert error.subgroup(NotLeader) is not None
+    assert shell.find_writes() == []
+    assert not shell.controller.is_leading
+
+
+async def test_first_lists_that_fail_end_the_attempt_to_lead(shell: Shell) -> None:
+    shell.server.fail("LIST jobs", OutcomeUnknown("no answer"))
+
+    with pytest.raises(OutcomeUnknown):
+        await shell.controller.run()
+
+    assert not shell.controller.is_leading
+
+
+async def test_new_term_repeats_a_post_of_the_last_one_under_its_name(shell: Shell) -> None:
+    """The lease was lost between the POST and the status write."""
+    shell.start("r1")
+    shell.server.meanwhile("POST jobs", lambda: setattr(shell.fence, "is_ours", False), is_answered=True)
+    with pytest.raises(NotLeader):
+        await shell.reconcile()
+    assert shell.diemjob().status.run is None
+
+    shell.fence.is_ours = True
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert len(shell.server.list_all("jobs")) == 1
+
+
+async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_module, "RESYNC_SECONDS", 0.05)
+    job_key = await shell.run_to(Phase.RUNNING)
+    shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.server.remove("jobs", job_key)
+        shell.server.pending_events.clear()
+        await eventually(lambda: shell.has_phase(Phase.FAILED))
+
+    assert shell.run().reason == reasons.JOB_DELETED
+
+
+async def test_diemjob_that_became_undecodable_spoils_only_itself(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_module, "RESYNC_SECONDS", 0.05)
+    other = ObjectKey(namespace=NAMESPACE, name="other")
+    shell.apply(name="other")
+    shell.apply()
+    shell.tell()
+    shell.server.edit("diemjobs", other, lambda raw: raw["spec"].update(state="sideways"))
+    shell.server.pending_events.clear()
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.start("r1")
+        shell.server.pending_events.clear()
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+
+async def test_what_has_to_wait_is_looked_at_again_without_an_event(shell: Shell) -> None:
+    shell.start("r1")
+    for at in (1, 2):
+        shell.server.fail("POST jobs", refusal(403, "Forbidden", "exceeded quota"), at=at)
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert shell.server.count("POST jobs") == 3

@@ -1,0 +1,162 @@
+"""What the leader remembers of its POSTs, when it may repeat one, and when it forgets."""
+
+import random
+
+import msgspec
+import pytest
+
+from diem_operator.model.diemjob import DiemJobStatus, Phase, RunStatus
+from diem_operator.model.metadata import ObjectKey
+from diem_operator.model.names import RunId, Uid
+from diem_operator.planning.rules import StartRequest
+from diem_operator.planning.statuses import with_run
+from diem_operator.planning.world import Attempt, Inspection, PostOutcome
+from diem_operator.reconciler.memory import MAX_RETRY_SECONDS, Memory
+from diem_operator.reconciler.posting import PostResult
+from tests.builders import NOW, UID
+
+KEY = ObjectKey(namespace="team-a", name="nightly-load")
+OTHER_UID = Uid("other")
+
+
+def make_memory() -> Memory:
+    return Memory(jitter=random.Random(1))
+
+
+def make_result(outcome: PostOutcome, *, run_id: str = "r1", retry_after_seconds: float = 0) -> PostResult:
+    attempt = Attempt(request=StartRequest(id=RunId(run_id)), manifest={}, outcome=outcome)
+    return PostResult(attempt, retry_after_seconds)
+
+
+def make_status(run_id: str, phase: Phase) -> DiemJobStatus:
+    return with_run(DiemJobStatus(), RunStatus(number=1, id=RunId(run_id), phase=phase))
+
+
+def note_failures(memory: Memory, count: int) -> list[float]:
+    """Let a POST fail again and again; return the delays that each failure led to."""
+    delays = []
+    for _ in range(count):
+        memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED), now_seconds=10)
+        attempt = memory.find(KEY, UID).find_attempt(now_seconds=10)
+        assert attempt is not None
+        delays.append(attempt.retry_in_seconds)
+    return delays
+
+
+def test_retries_become_rarer_and_never_stop() -> None:
+    delays = note_failures(make_memory(), 12)
+
+    assert delays[0] < 0.1
+    assert delays[:6] == sorted(delays[:6])
+    assert all(MAX_RETRY_SECONDS * 0.8 <= delay <= MAX_RETRY_SECONDS * 1.2 for delay in delays[-4:])
+    assert len(set(delays)) == len(delays), "no jitter"
+
+
+def test_time_until_the_retry_passes() -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN, retry_after_seconds=8), now_seconds=10)
+
+    left = [memory.find(KEY, UID).find_attempt(now_seconds=now) for now in (10, 15, 18, 30)]
+
+    assert [attempt and attempt.retry_in_seconds for attempt in left] == [8, 3, 0, 0]
+
+
+def test_api_server_that_asks_for_a_longer_pause_gets_it() -> None:
+    memory = make_memory()
+
+    memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED, retry_after_seconds=33), now_seconds=0)
+
+    attempt = memory.find(KEY, UID).find_attempt(now_seconds=0)
+    assert attempt is not None
+    assert attempt.retry_in_seconds == 33
+
+
+def test_failures_are_counted_per_run() -> None:
+    memory = make_memory()
+    note_failures(memory, 5)
+
+    memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED, run_id="r2"), now_seconds=0)
+
+    attempt = memory.find(KEY, UID).attempt
+    assert attempt is not None
+    assert (attempt.request.id, attempt.failures) == ("r2", 1)
+
+
+def test_success_needs_no_retry() -> None:
+    memory = make_memory()
+    note_failures(memory, 3)
+
+    memory.note_post(KEY, UID, make_result(PostOutcome.CREATED), now_seconds=10)
+
+    attempt = memory.find(KEY, UID).find_attempt(now_seconds=10)
+    assert attempt is not None
+    assert (attempt.failures, attempt.retry_in_seconds) == (0, 0)
+
+
+def test_another_diemjob_of_the_same_name_starts_without_memories() -> None:
+    memory = make_memory()
+    note_failures(memory, 1)
+
+    assert memory.find(KEY, OTHER_UID).attempt is None
+
+    memory.note_inspection(KEY, OTHER_UID, Inspection(job_uid="j", at=NOW))
+    assert memory.find(KEY, UID).attempt is None
+
+
+@pytest.mark.parametrize(
+    ("status", "is_kept"),
+    [
+        pytest.param(DiemJobStatus(), True, id="status knows nothing of it"),
+        pytest.param(make_status("r0", Phase.RUNNING), True, id="status knows another run"),
+        pytest.param(make_status("r1", Phase.SUBMITTED), True, id="shown as waiting"),
+        pytest.param(make_status("r1", Phase.PENDING), False, id="recorded with its Job"),
+        pytest.param(make_status("r1", Phase.FAILED), False, id="recorded as over"),
+        pytest.param(
+            msgspec.structs.replace(
+                make_status("r1", Phase.STOPPED), run=RunStatus(number=2, id=RunId("r2"), phase=Phase.PENDING)
+            ),
+            False,
+            id="recorded, and another run since",
+        ),
+    ],
+)
+def test_outcome_is_kept_until_status_tells_it(status: DiemJobStatus, is_kept: bool) -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.CREATED), now_seconds=0)
+
+    memory.settle(KEY, UID, status)
+
+    assert (memory.find(KEY, UID).attempt is not None) is is_kept
+
+
+def test_status_of_another_uid_settles_nothing() -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+
+    memory.settle(KEY, OTHER_UID, make_status("r1", Phase.COMPLETED))
+
+    assert memory.find(KEY, UID).attempt is not None
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_kept"),
+    [(Phase.PENDING, True), (Phase.STOPPING, True), (Phase.RUNNING, False), (Phase.COMPLETED, False)],
+)
+def test_look_at_the_pods_is_forgotten_once_they_need_none(phase: Phase, is_kept: bool) -> None:
+    memory = make_memory()
+    memory.note_inspection(KEY, UID, Inspection(job_uid="j", at=NOW))
+
+    memory.settle(KEY, UID, make_status("r1", phase))
+
+    assert (memory.find(KEY, UID).inspection is not None) is is_kept
+
+
+def test_forgotten_and_cleared_memories_are_gone() -> None:
+    memory = make_memory()
+    note_failures(memory, 1)
+    memory.forget(KEY)
+    assert memory.find(KEY, UID).attempt is None
+
+    note_failures(memory, 1)
+    memory.clear()
+    assert memory.find(KEY, UID).attempt is None

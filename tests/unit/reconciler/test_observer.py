@@ -1,0 +1,399 @@
+"""Where the world of a decision comes from, and what a live read may and may not undo."""
+
+import pytest
+
+from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
+from diem_operator.model.diemjob import Phase
+from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.names import LABEL_DIEMJOB, LABEL_MANAGED_BY
+from diem_operator.reconciler.scope import Scope
+from tests.builders import NAMESPACE
+from tests.unit.reconciler.conftest import KEY, Shell
+from tests.unit.reconciler.fake_cluster import FakeApiServer, refusal
+
+
+def find_job_names(shell: Shell) -> list[str]:
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    return [job.metadata.name for job in world.jobs]
+
+
+async def start_run(shell: Shell) -> ObjectKey:
+    """Bring a run to Running; return the key of its Job."""
+    job_key = await shell.run_to(Phase.RUNNING)
+    shell.server.calls.clear()
+    return job_key
+
+
+# From the store
+
+
+async def test_unknown_diemjob_has_no_world(shell: Shell) -> None:
+    assert shell.observer.observe(KEY, is_live=False) is None
+
+
+async def test_looking_at_the_store_asks_nobody(shell: Shell) -> None:
+    await start_run(shell)
+
+    assert shell.observer.observe(KEY, is_live=False) is not None
+    assert shell.server.calls == []
+
+
+async def test_memories_go_with_the_diemjob(shell: Shell) -> None:
+    shell.server.fail("POST jobs", OutcomeUnknown("no answer"))
+    uid = shell.start("r1").metadata.uid
+    await shell.reconcile()
+    assert shell.memory.find(KEY, uid).attempt is not None
+
+    shell.server.remove("diemjobs", KEY)
+    await shell.reconcile()
+
+    assert shell.memory.find(KEY, uid).attempt is None
+
+
+async def test_outcome_that_status_tells_is_forgotten_though_the_write_had_no_answer(shell: Shell) -> None:
+    shell.server.fail("PATCH diemjobs/status", OutcomeUnknown("no answer"), is_stored=True)
+    uid = shell.start("r1").metadata.uid
+    with pytest.raises(OutcomeUnknown):
+        await shell.reconcile()
+    assert shell.memory.find(KEY, uid).attempt is not None
+
+    shell.tell()
+    shell.observer.observe(KEY, is_live=False)
+
+    assert shell.memory.find(KEY, uid).attempt is None
+
+
+# Live
+
+
+async def test_refresh_reads_the_diemjob_first(shell: Shell) -> None:
+    await start_run(shell)
+
+    await shell.observer.refresh(KEY)
+
+    assert shell.server.calls == ["GET diemjobs", "LIST jobs"]
+
+
+async def test_refresh_finds_that_a_job_is_gone(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.remove("jobs", job_key)
+
+    await shell.observer.refresh(KEY)
+
+    assert find_job_names(shell) == []
+    assert shell.server.calls == ["GET diemjobs", "LIST jobs", "GET jobs"]
+
+
+@pytest.mark.parametrize("label", [LABEL_DIEMJOB, LABEL_MANAGED_BY])
+async def test_job_whose_label_was_taken_off_is_no_absent_job(shell: Shell, label: str) -> None:
+    job_key = await start_run(shell)
+    shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(label))
+    raw = shell.server.find("jobs", job_key)
+    assert raw is not None
+    shell.controller.observe_job("DELETED", raw)  # as a watch with a label selector tells it
+    assert find_job_names(shell) == []
+
+    await shell.observer.refresh(KEY)
+
+    assert find_job_names(shell) == [job_key.name]
+
+
+async def test_job_of_a_waiting_run_is_looked_up_by_the_name_it_would_have(shell: Shell) -> None:
+    shell.start("r1")
+    job_key = shell.job_key("r1")
+    shell.server.put("jobs", {"metadata": {"namespace": NAMESPACE, "name": "foreign"}})
+    shell.server.edit(
+        "diemjobs", KEY, lambda raw: raw.update(status={"run": {"number": 1, "id": "r1", "phase": "Submitted"}})
+    )
+    shell.tell()
+
+    await shell.observer.refresh(KEY)
+
+    assert shell.server.calls == ["GET diemjobs", "LIST jobs", "GET jobs"]
+    assert shell.store.find_job(job_key) is None
+
+
+async def test_refresh_finds_that_the_diemjob_is_gone(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.remove("diemjobs", KEY)
+    shell.server.remove("jobs", job_key)
+
+    await shell.observer.refresh(KEY)
+
+    assert shell.observer.observe(KEY, is_live=False) is None
+    assert shell.store.list_jobs() == []
+
+
+async def test_control_plane_that_was_restored_is_believed_when_read_live(shell: Shell) -> None:
+    shell.apply()
+    restore = shell.server.back_up()
+    job_key = await start_run(shell)
+    restore()
+
+    await shell.observer.refresh(KEY)
+
+    assert shell.store.find_diemjob(KEY) == shell.diemjob()
+    assert shell.store.find_job(job_key) is None
+
+
+@pytest.mark.parametrize("is_answered", [False, True], ids=["before the answer", "after the answer"])
+async def test_watch_event_during_a_live_read_of_a_diemjob_is_not_undone(shell: Shell, is_answered: bool) -> None:
+    shell.apply()
+    shell.tell()
+
+    def change() -> None:
+        shell.apply(state="stopped")
+        shell.tell()
+
+    shell.server.meanwhile("GET diemjobs", change, is_answered=is_answered)
+    await shell.observer.refresh(KEY)
+
+    assert shell.store.find_diemjob(KEY) == shell.diemjob()
+
+
+@pytest.mark.parametrize("is_answered", [False, True], ids=["before the answer", "after the answer"])
+async def test_watch_event_during_a_live_read_of_jobs_is_not_undone(shell: Shell, is_answered: bool) -> None:
+    job_key = await start_run(shell)
+
+    def finish() -> None:
+        shell.server.finish_job(job_key)
+        shell.tell()
+
+    shell.server.meanwhile("LIST jobs", finish, is_answered=is_answered)
+    await shell.observer.refresh(KEY)
+
+    job = shell.store.find_job(job_key)
+    assert job is not None
+    assert job.is_finished
+
+
+async def test_job_deleted_during_a_live_read_does_not_come_back(shell: Shell) -> None:
+    job_key = await start_run(shell)
+
+    def delete() -> None:
+        shell.server.remove("jobs", job_key)
+        shell.tell()
+
+    shell.server.meanwhile("LIST jobs", delete, is_answered=True)
+    await shell.observer.refresh(KEY)
+
+    assert find_job_names(shell) == []
+
+
+async def test_job_that_only_left_the_watch_during_a_live_read_is_asked_for_by_name(shell: Shell) -> None:
+    job_key = await start_run(shell)
+
+    def take_label_off() -> None:
+        raw = shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(LABEL_MANAGED_BY))
+        shell.server.pending_events.clear()
+        shell.controller.observe_job("DELETED", raw)
+
+    shell.server.meanwhile("LIST jobs", take_label_off, is_answered=True)
+    await shell.observer.refresh(KEY)
+
+    assert find_job_names(shell) == [job_key.name]
+
+
+async def test_job_created_anew_while_the_old_one_is_looked_up_stays_known(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    manifest = shell.server.find("jobs", job_key)
+    assert manifest is not None
+    shell.server.remove("jobs", job_key)
+
+    def create_anew() -> None:
+        shell.server.put("jobs", manifest)
+        shell.tell()
+
+    shell.server.meanwhile("GET jobs", create_anew)
+    shell.server.fail("GET jobs", refusal(404, "NotFound"))
+    await shell.observer.refresh(KEY)
+
+    assert find_job_names(shell) == [job_key.name]
+
+
+# LISTs
+
+
+async def test_start_lists_both_kinds_in_full(shell: Shell) -> None:
+    shell.apply(name="a")
+    shell.apply(name="b")
+    shell.server.pending_events.clear()
+
+    keys = await shell.observer.start()
+
+    assert [key.name for key in sorted(keys)] == ["a", "b"]
+    assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
+
+
+async def test_start_forgets_what_an_earlier_term_remembered(shell: Shell) -> None:
+    shell.server.fail("POST jobs", OutcomeUnknown("no answer"))
+    uid = shell.start("r1").metadata.uid
+    await shell.reconcile()
+
+    await shell.observer.start()
+
+    assert shell.memory.find(KEY, uid).attempt is None
+
+
+async def test_lists_that_agree_cost_no_further_request(shell: Shell) -> None:
+    await start_run(shell)
+
+    assert await shell.observer.resync() == set()
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
+    assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
+
+
+async def test_deletion_that_no_watch_told_is_found(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.remove("jobs", job_key)
+    shell.server.pending_events.clear()
+
+    assert await shell.observer.resync() == {KEY}
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+    assert find_job_names(shell) == []
+
+
+async def test_change_that_no_watch_told_is_found(shell: Shell) -> None:
+    shell.apply()
+    shell.tell()
+    shell.apply(state="stopped")
+    shell.server.pending_events.clear()
+
+    assert await shell.observer.resync() == {KEY}
+    assert shell.store.find_diemjob(KEY) == shell.diemjob()
+
+
+async def test_restored_control_plane_is_found(shell: Shell) -> None:
+    shell.apply()
+    restore = shell.server.back_up()
+    await start_run(shell)
+    restore()
+
+    assert await shell.observer.resync() == {KEY}
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+    assert shell.store.find_diemjob(KEY) == shell.diemjob()
+
+
+async def test_what_a_restored_control_plane_has_again_is_found(shell: Shell) -> None:
+    shell.apply()
+    shell.tell()
+    restore = shell.server.back_up()
+    shell.server.remove("diemjobs", KEY)
+    shell.tell()
+    restore()
+
+    assert await shell.observer.resync() == {KEY}
+    await shell.observer.refresh_if_doubtful(KEY)
+
+    assert shell.store.find_diemjob(KEY) == shell.diemjob()
+
+
+@pytest.mark.parametrize("what", ["LIST diemjobs", "LIST jobs"])
+async def test_deletion_while_a_list_is_on_its_way_is_not_undone(shell: Shell, what: str) -> None:
+    job_key = await start_run(shell)
+
+    def delete() -> None:
+        shell.server.remove("jobs", job_key)
+        shell.server.remove("diemjobs", KEY)
+        shell.tell()
+
+    shell.server.meanwhile(what, delete, is_answered=True)
+    await shell.observer.resync()
+
+    assert shell.store.list_jobs() == []
+    assert shell.store.list_diemjobs() == []
+
+
+async def test_doubt_remains_until_a_read_succeeds(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.remove("jobs", job_key)
+    shell.server.pending_events.clear()
+    await shell.observer.resync()
+    shell.server.fail("LIST jobs", OutcomeUnknown("no answer"))
+
+    with pytest.raises(OutcomeUnknown):
+        await shell.observer.refresh_if_doubtful(KEY)
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
+
+
+async def test_object_that_cannot_be_decoded_spoils_no_list_and_only_its_own_refresh(shell: Shell) -> None:
+    shell.apply()
+    shell.apply(name="other")
+    shell.tell()
+
+    def spoil(raw: RawObject) -> None:
+        raw["spec"]["state"] = "sideways"
+
+    shell.server.edit("diemjobs", KEY, spoil)
+    shell.server.pending_events.clear()
+
+    assert await shell.observer.resync() == {KEY}
+    with pytest.raises(UndecodableAnswer):
+        await shell.observer.refresh_if_doubtful(KEY)
+
+
+# Scope
+
+
+@pytest.mark.parametrize(
+    ("scope", "listed", "served"),
+    [
+        pytest.param(Scope(), (None,), ["a", "b", "own"], id="everything"),
+        pytest.param(Scope(excluded=("own",)), (None,), ["a", "b"], id="all but the operator's own"),
+        pytest.param(Scope(namespaces=("a", "b")), ("a", "b"), ["a", "b"], id="some"),
+        pytest.param(Scope(namespaces=("a", "own"), excluded=("own",)), ("a",), ["a"], id="some, less its own"),
+        pytest.param(Scope(namespaces=("own",), excluded=("own",)), (), [], id="nothing at all"),
+    ],
+)
+async def test_only_served_namespaces_are_looked_at(
+    scope: Scope, listed: tuple[str | None, ...], served: list[str]
+) -> None:
+    shell = Shell(scope)
+    for namespace in ("a", "b", "own"):
+        shell.apply(namespace=namespace)
+
+    keys = await shell.observer.start()
+
+    assert listed == scope.listed
+    assert [key.namespace for key in sorted(keys)] == served
+    assert [namespace for namespace in ("a", "b", "own") if scope.serves(namespace)] == served
+
+
+# Pods
+
+
+async def test_inspection_is_remembered_for_the_next_decision(shell: Shell) -> None:
+    shell.start("r1")
+    await shell.reconcile()
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.live_job is not None
+
+    await shell.observer.inspect(world.live_job, world)
+
+    after = shell.observer.observe(KEY, is_live=False)
+    assert after is not None
+    assert after.inspection is not None
+    assert after.inspection.job_uid == world.live_job.uid
+    assert shell.server.calls[-2:] == ["LIST pods", "LIST events"]
+
+
+async def test_events_are_asked_for_only_where_there_is_no_pod(shell: Shell) -> None:
+    shell.start("r1")
+    await shell.reconcile()
+    put_pod(shell.server, shell.job_key("r1"))
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.live_job is not None
+
+    await shell.observer.inspect(world.live_job, world)
+
+    assert shell.server.calls[-1] == "LIST pods"
+
+
+def put_pod(server: FakeApiServer, job_key: ObjectKey) -> None:
+    labels = {"batch.kubernetes.io/job-name": job_key.name}
+    server.put("pods", {"metadata": {"namespace": NAMESPACE, "name": "pod-1", "labels": labels}})
