@@ -5,7 +5,7 @@ import signal
 import sys
 
 from tests.localcluster import LocalCluster, LocalClusterError, NodeKind, node_kind, reaping
-from tests.localcluster.interruption import Terminated
+from tests.localcluster.interruption import Terminated, turn_signals_into_exceptions
 from tests.localcluster.options import ClusterOptions, prepare
 from tests.localcluster.reporting import to_stderr
 
@@ -13,6 +13,7 @@ from tests.localcluster.reporting import to_stderr
 def main() -> int:
     """Run one command and return the exit code."""
     arguments = _parse()
+    turn_signals_into_exceptions()
     try:
         if arguments.command == "build":
             _build(arguments.node)

@@ -75,8 +75,8 @@ class LocalCluster:
             scheduler=kind is not NodeKind.NONE if scheduler is None else scheduler,
             apiserver_arguments=tuple(apiserver_arguments),
         )
-        paths = prepare(options, report)
         turn_signals_into_exceptions()
+        paths = prepare(options, report)
         reaping.reap_abandoned(report)
         with ExitStack() as undo:
             claimed = slots.claim()

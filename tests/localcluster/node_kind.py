@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from tests.localcluster import machine_traces
+from tests.localcluster.errors import LocalClusterError
 
 _CAP_SYS_ADMIN = 21
 
@@ -27,10 +28,19 @@ class NodeKind(enum.Enum):
 
 
 def choose(wanted: NodeKind) -> NodeKind:
-    """Return the kind to start; never AUTO."""
-    if wanted is not NodeKind.AUTO:
+    """Return the kind to start; never AUTO.
+
+    Raises:
+        LocalClusterError: a real node is wanted, and this machine cannot have one.
+    """
+    if wanted in (NodeKind.SIMULATED, NodeKind.NONE):
         return wanted
-    return NodeKind.REAL if why_not_real() is None else NodeKind.SIMULATED
+    hindrance = why_not_real()
+    if hindrance is None:
+        return NodeKind.REAL
+    if wanted is NodeKind.REAL:
+        raise LocalClusterError(f"There can be no real node here: {hindrance}. A simulated one works")
+    return NodeKind.SIMULATED
 
 
 def why_not_real() -> str | None:

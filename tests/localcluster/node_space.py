@@ -78,7 +78,7 @@ class NodeSpace:
 
     def entry(self) -> list[str]:
         """Return the command that runs another one inside."""
-        return ["nsenter", "--target", str(self._first_pid()), "--net", "--mount", "--pid", "--"]
+        return ["nsenter", "--target", str(self._first_pid()), "--net", "--mount", "--root", "--pid", "--"]
 
     def _first(self) -> list[str]:
         steps = ["mount --make-rshared /"]

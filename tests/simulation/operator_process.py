@@ -21,7 +21,7 @@ from diem_operator.reconciler.reporting import Reporter
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
 from tests.builders import NAME, NAMESPACE, NOW
-from tests.simulation.api_server import Kind, ModelApiServer
+from tests.simulation.api_server import Kind, ModelApiServer, is_selected
 from tests.simulation.cluster import ModelCluster, Request
 
 KEY = ObjectKey(namespace=NAMESPACE, name=NAME)
@@ -89,7 +89,7 @@ class OperatorProcess:
             metrics=cast("ControllerMetrics", None),
             workers=1,
         )
-        for job in self.server.jobs.values():
+        for job in filter(is_selected, self.server.jobs.values()):
             self._controller.observe_job(None, job)
         if self.server.diemjob is not None:
             self._controller.observe_diemjob(None, self.server.diemjob)

@@ -1,4 +1,4 @@
-"""The one HTTP session with the API server: connections, credentials, time-outs, and what a failure means.
+"""The one HTTP session with the API server: connections, credentials, time-outs.
 
 It knows nothing about resources. Its promise is the error tree of `errors`: after a write, the caller knows whether the
 request was certainly not carried out, or perhaps. Nothing is ever sent twice behind the caller's back.
@@ -19,7 +19,8 @@ from yarl import URL
 
 from diem_operator.cluster.answers import error_of
 from diem_operator.cluster.credentials import Credentials
-from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
+from diem_operator.cluster.errors import RequestNotSent
+from diem_operator.cluster.failures import failure_of, never_resend, safe_cause
 from diem_operator.cluster.paths import resource_of
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -61,10 +62,6 @@ class Answer:
     status: int
     body: bytes
     retry_after: str | None
-
-
-class ConnectionLost(aiohttp.ClientError):
-    """The connection broke after the request had gone out; aiohttp resends after its own errors, not after this one."""
 
 
 class ApiServer:
@@ -150,7 +147,7 @@ class ApiServer:
             async with asyncio.timeout(timeout_seconds):
                 answer = await self._authorized(request, timeout_seconds)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(request, error, timeout_seconds) from _safe_cause(error)
+            raise failure_of(request.what, request.url, error, timeout_seconds) from safe_cause(error)
         else:
             status = answer.status
             return answer
@@ -182,7 +179,7 @@ class ApiServer:
                 async with response:
                     body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(request, error, timeout_seconds) from _safe_cause(error)
+            raise failure_of(request.what, request.url, error, timeout_seconds) from safe_cause(error)
         if response.status == HTTPStatus.UNAUTHORIZED:
             await self._credentials.authorization.renew(authorization)
         raise error_of(request.what, response.status, body, retry_after=response.headers.get("Retry-After"))
@@ -206,7 +203,7 @@ class ApiServer:
             allow_redirects=False,
             proxy=self._credentials.proxy_url,
             server_hostname=self._credentials.tls_server_name,
-            middlewares=() if is_read else (_never_resend,),
+            middlewares=() if is_read else (never_resend,),
         )
 
     def _session(self) -> aiohttp.ClientSession:
@@ -230,19 +227,6 @@ class ApiServer:
         return URL(f"{self._credentials.server}{path}{'?' if query else ''}{urlencode(query or {})}", encoded=True)
 
 
-async def _never_resend(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from resending PUT and DELETE when a kept connection breaks.
-
-    The first copy may have been carried out; the second would then be answered 404 or 409, which reads "not done".
-    """
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionLost(type(error).__name__) from error
-
-
 async def _read_chunks(
     request: Request, response: aiohttp.ClientResponse, inactivity_seconds: float
 ) -> AsyncGenerator[bytes, None]:
@@ -254,7 +238,7 @@ async def _read_chunks(
                 return
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _failure(request, error, inactivity_seconds) from _safe_cause(error)
+        raise failure_of(request.what, request.url, error, inactivity_seconds) from safe_cause(error)
 
 
 def _abort(response: aiohttp.ClientResponse) -> None:
@@ -269,33 +253,6 @@ def _connect_timeout(timeout_seconds: float) -> aiohttp.ClientTimeout:
     """Limit only the connecting; aiohttp rounds longer time-outs up to whole seconds, which a lease forbids."""
     connect = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds * CONNECT_SHARE)
     return aiohttp.ClientTimeout(total=None, connect=connect)
-
-
-def _failure(request: Request, error: Exception, timeout_seconds: float) -> ClusterError:
-    """Say what is known of a request that ended without an answer."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return RequestNotSent(
-            f"{request.what}: no connection in time; is {request.url.authority} reachable and idle enough?"
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        why = error.os_error.strerror or type(error.os_error).__name__
-        return RequestNotSent(
-            f"{request.what}: cannot connect to {request.url.authority} ({why}); is it up and trusted?"
-        )
-    if isinstance(error, (aiohttp.InvalidURL, aiohttp.ClientHttpProxyError)):
-        return RequestNotSent(
-            f"{request.what}: {type(error).__name__}; check the server and the proxy in the credentials"
-        )
-    if isinstance(error, TimeoutError):
-        return OutcomeUnknown(f"{request.what}: no answer within {timeout_seconds:.1f} s; it may still be carried out")
-    return OutcomeUnknown(
-        f"{request.what}: the connection broke ({type(error).__name__}) before the answer was complete"
-    )
-
-
-def _safe_cause(error: Exception) -> Exception | None:
-    """Return the error unless it carries the request's headers or pieces of the answer."""
-    return None if isinstance(error, aiohttp.ClientResponseError) else error
 
 
 def _make_socket(address: aiohttp.AddrInfoType) -> socket.socket:

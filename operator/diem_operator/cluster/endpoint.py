@@ -29,8 +29,9 @@ PAGE_SIZE: Final = 500
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 
-WATCH_SECONDS: Final = 290
-"""How long the API server keeps one watch open; it sends a bookmark each minute and just before the end."""
+WATCH_SECONDS: Final = 45
+"""How long the API server keeps one watch open. It sends a bookmark each minute and two seconds before the end: as this is
+less than a minute, a watch that breaks leaves no gap between two confirmations that is longer than twice this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

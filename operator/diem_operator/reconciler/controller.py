@@ -167,7 +167,7 @@ class DiemJobController:
                 return Wait()
             step = plan(world)
             if isinstance(step, Wait):
-                return step
+                return self._observer.limit_wait(step, world)
             is_live = await self._carry_out(step, world)
         raise UnsettledError(f"{MAX_STEPS} steps were not enough")
 

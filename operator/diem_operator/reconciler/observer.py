@@ -2,21 +2,26 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from diem_operator.cluster.errors import NotFound
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey
-from diem_operator.model.names import JOB_LABEL_SELECTOR, LABEL_DIEMJOB
+from diem_operator.model.names import JOB_LABEL_SELECTOR, LABEL_DIEMJOB, LABEL_MANAGED_BY, MANAGED_BY
 from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
 from diem_operator.planning.rules import find_live_run
+from diem_operator.planning.steps import Wait
 from diem_operator.planning.world import World
 from diem_operator.reconciler.inspector import Inspector
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
+
+UNWATCHED_SECONDS: Final = 5.0
+"""Between two live looks at a Job that watches do not select."""
 
 
 class Observer:
@@ -93,6 +98,13 @@ class Observer:
         await self.refresh(key)
         return True
 
+    def limit_wait(self, wait: Wait, world: World) -> Wait:
+        """Return the wait, short where a Job may change and no watch will tell: it has lost the label they select."""
+        if all(job.is_finished or _is_watched(job) for job in world.jobs):
+            return wait
+        self._doubtful.add(world.diemjob.key)
+        return Wait(seconds=UNWATCHED_SECONDS if wait.seconds is None else min(wait.seconds, UNWATCHED_SECONDS))
+
     async def resync(self) -> set[ObjectKey]:
         """Compare the store with two LISTs; return the keys of DiemJobs around which something was different.
 
@@ -156,6 +168,10 @@ class Observer:
     def _take_job(self, job: Job, before: Job | None) -> None:
         """Believe what was read, unless a watch has brought something else since the request was sent."""
         self._store.put_job(job, is_live=self._store.find_job(job.key) is before)
+
+
+def _is_watched(job: Job) -> bool:
+    return job.metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
 
 
 def _find_live_job_key(diemjob: DiemJob) -> ObjectKey | None:

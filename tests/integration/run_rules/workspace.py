@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from diem_operator.clock import now
 from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.ids import build_job_name
 from tests.integration.operator_process import eventually
@@ -101,7 +102,7 @@ class Workspace:
         }
         self.kubectl("create", "--filename", "-", input=json.dumps(manifest))
         if finished_seconds_ago is not None:
-            self._finish_job(f"forged-{run_id}", datetime.now(UTC) - timedelta(seconds=finished_seconds_ago))
+            self._finish_job(f"forged-{run_id}", now() - timedelta(seconds=finished_seconds_ago))
 
     def _finish_job(self, name: str, at: datetime) -> None:
         stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -46,5 +46,9 @@ def test_long_name_is_cut_to_what_kubernetes_allows() -> None:
     assert name.startswith("a" * 243 + "-")
 
 
+def test_name_as_long_as_allowed_stays_so() -> None:
+    assert len(build_secret_name("a" * 253, make_token())) == 253
+
+
 def test_token_does_not_show_in_the_drafts_repr() -> None:
     assert "a token" not in repr(draft_secret(make_key().build(), make_token()))

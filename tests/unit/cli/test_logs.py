@@ -7,6 +7,7 @@ import secrets
 import warnings
 
 import jwt
+import kopf
 import pytest
 
 from diem_operator.cli.logs import REDACTED, LogFormat, configure_logging, redact
@@ -70,7 +71,7 @@ def test_format_follows_the_stream_unless_told(log_format: LogFormat, stream: io
 def test_kopf_writes_in_the_same_format_and_names_its_object() -> None:
     stream = configure()
     reference = {"namespace": "team-a", "kind": "DiemJob", "name": "load"}
-    extra = {"k8s_ref": reference, "k8s_skip": True, "settings": object()}
+    extra = {"k8s_ref": reference, "k8s_skip": True, "settings": kopf.OperatorSettings()}
     logging.getLogger("kopf.objects").error("A handler failed", extra=extra)
     entry = read_one(stream)
     assert (entry["namespace"], entry["kind"], entry["object"]) == ("team-a", "DiemJob", "load")

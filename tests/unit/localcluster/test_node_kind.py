@@ -1,6 +1,7 @@
 import pytest
 
 from tests.localcluster import node_kind
+from tests.localcluster.errors import LocalClusterError
 from tests.localcluster.node_kind import NodeKind
 
 
@@ -19,9 +20,16 @@ def test_capability_to_administer_is_read_from_the_status(capabilities: str, exp
     assert node_kind.may_administer(status) is expected
 
 
-@pytest.mark.parametrize("wanted", [NodeKind.REAL, NodeKind.SIMULATED, NodeKind.NONE])
+@pytest.mark.parametrize("wanted", [NodeKind.SIMULATED, NodeKind.NONE])
 def test_explicit_wish_is_kept(wanted: NodeKind) -> None:
     assert node_kind.choose(wanted) is wanted
+
+
+def test_real_node_that_cannot_be_is_an_error_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_kind, "why_not_real", lambda: "a real node needs root")
+
+    with pytest.raises(LocalClusterError, match="a real node needs root"):
+        node_kind.choose(NodeKind.REAL)
 
 
 @pytest.mark.parametrize(

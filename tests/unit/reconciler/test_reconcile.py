@@ -213,15 +213,20 @@ async def test_job_deleted_by_somebody_fails_the_run_after_a_live_read(shell: Sh
     assert shell.server.count("POST jobs") == 1
 
 
-async def test_job_that_only_lost_its_label_is_followed_on(shell: Shell) -> None:
+async def test_job_that_lost_its_label_is_followed_on_without_watches(shell: Shell) -> None:
     job_key = await shell.run_to(Phase.RUNNING)
     raw = shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(LABEL_MANAGED_BY))
     shell.server.pending_events.clear()
     shell.controller.observe_job("DELETED", raw)
 
-    await shell.controller.reconcile(KEY)
-
+    wait = await shell.controller.reconcile(KEY)
     assert shell.run().phase is Phase.RUNNING
+    shell.server.finish_job(job_key)
+    shell.server.pending_events.clear()
+    wait = await shell.retry(wait)
+
+    assert shell.run().phase is Phase.COMPLETED
+    assert wait == Wait()
 
 
 async def test_what_lists_contradict_is_read_before_it_is_decided_on(shell: Shell) -> None:
