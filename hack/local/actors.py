@@ -1,5 +1,6 @@
 """Who acts in the story: a person with kubectl and a program with a key. Each tells what it does and what it gets."""
 
+import shlex
 from dataclasses import dataclass
 
 from hack.local.calls import Answer, Call, Caller
@@ -19,7 +20,7 @@ class Person:
 
     def kubectl(self, *arguments: str) -> str:
         """Do what kubectl does, for everybody to see."""
-        self.narrator.asked(f"kubectl -n {DEMO_NAMESPACE} {' '.join(arguments)}")
+        self.narrator.asked(shlex.join(["kubectl", "-n", DEMO_NAMESPACE, *arguments]))
         printed = self.look(*arguments)
         self.narrator.answered(printed)
         return printed

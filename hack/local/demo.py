@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from hack.local.actors import Person, Program
 from hack.local.calls import Caller
+from hack.local.endings import ignore_further_signals
 from hack.local.errors import LocalRunError
-from hack.local.installation import SAMPLES, wait_for_token
+from hack.local.installation import ROOT, SAMPLES, wait_for_token
 from hack.local.narrator import Narrator
 from hack.local.reporting import say
 from hack.local.stack import Stack, running_stack
@@ -38,7 +39,7 @@ def begin(stack: Stack, narrator: Narrator) -> Story:
     """Apply the samples, wait until they are taken up, and give the program its key."""
     narrator.begin("A person applies a namespace, two DiemJobs and a DiemApiKey")
     person = Person(cluster=stack.cluster, narrator=narrator)
-    person.kubectl("apply", "--filename", str(SAMPLES))
+    person.kubectl("apply", "--filename", SAMPLES.relative_to(ROOT).as_posix())
     taken_up = ("wait", "--for=condition=Ready", "--timeout=60s")
     person.kubectl(*taken_up, "diemjob/hello", "diemjob/ticker", "diemapikey/caller")
     token = wait_for_token(stack.cluster)
@@ -51,7 +52,7 @@ def begin(stack: Stack, narrator: Narrator) -> Story:
 
 @contextmanager
 def explained_failure(stack: Stack, narrator: Narrator, log: Log) -> Iterator[None]:
-    """Say which step failed, and what the operator and the API logged last."""
+    """Say which step failed, and what the operator and the API logged last; nothing may interrupt the end."""
     try:
         yield
     except (LocalRunError, LocalClusterError) as error:
@@ -59,3 +60,5 @@ def explained_failure(stack: Stack, narrator: Narrator, log: Log) -> Iterator[No
         for component in (stack.operator, stack.api):
             log(f"\n{component.log_tail()}")
         raise
+    finally:
+        ignore_further_signals()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.local.calls import Caller
+from hack.local.endings import ignore_further_signals
 from hack.local.following import LogFollower
 from hack.local.greeting import STATUS, Welcome, build_welcome
 from hack.local.installation import DEMO_NAMESPACE, apply_samples, wait_for_token
@@ -38,11 +39,13 @@ def run(node: NodeKind, *, port: int, folder: Path) -> None:
 
 @contextmanager
 def announced_end() -> Iterator[None]:
-    """Say that the end has come; being told to end is how a run ends well."""
+    """Say that the end has come, which nothing may interrupt; being told to end is how a run ends well."""
     try:
         yield
     except KeyboardInterrupt:
         say("\nEnding: everything is being removed")
+    finally:
+        ignore_further_signals()
 
 
 def publish(stack: Stack, workspace: Workspace, *, token: str) -> None:

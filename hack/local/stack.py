@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from hack.local import ports
-from hack.local.endings import ignore_further_signals
 from hack.local.errors import ProcessDiedError
 from hack.local.installation import SYSTEM_NAMESPACE, install
 from hack.local.services import build_api, build_operator
@@ -48,8 +47,8 @@ def running_stack(node: NodeKind, *, port: int, log: Log) -> Iterator[Stack]:
         log: gets one-line reports.
     """
     api_port = ports.require_free(port)  # before minutes are spent on building
+    log("Starting Kubernetes on this machine")
     with LocalCluster.start(node, log=log) as cluster, ExitStack() as undo:
-        undo.callback(ignore_further_signals)
         log(f"Kubernetes is up with a {cluster.node_kind.value} node; starting the operator and the API")
         install(cluster)
         stack = _build_stack(cluster, api_port)
@@ -58,7 +57,6 @@ def running_stack(node: NodeKind, *, port: int, log: Log) -> Iterator[Stack]:
             component.start(wait=False)
         for component in (stack.operator, stack.api):
             component.wait_ready()
-        undo.callback(ignore_further_signals)
         yield stack
 
 

@@ -3,6 +3,7 @@
 It exists for as long as the run: nothing in it is right any more once the cluster is gone.
 """
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ class Workspace:
         """Remove everything that a run leaves there, this one or one that was killed."""
         for path in (self.env_file, self.kubectl, *self._folder.glob("*.pid"), *self._folder.glob(".*.new")):
             path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never made, or holds something else
+            self.kubectl.parent.rmdir()
 
 
 @contextmanager

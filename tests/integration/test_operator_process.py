@@ -118,6 +118,7 @@ def test_leader_is_alive_ready_and_measured(operator: OperatorProcess) -> None:
     requests = 'diem_operator_kubernetes_requests_total{code="200",method="GET",resource="diemjobs"}'
     assert operator.read_metric(requests) >= 1
     assert operator.read_metric("process_resident_memory_bytes") > 0
+    assert 'diem_operator_queue_depth{controller="diemjobs"} 0.0' in operator.ask("/metrics")[1]
 
 
 def test_sigterm_ends_it_quickly_and_frees_the_lease(site: Site, operator: OperatorProcess) -> None:

@@ -38,8 +38,8 @@ _HEADERS: Final = re.compile(
     r"""((?:x-api-key|authorization|cookie)['"]?\s*[:=,]\s*b?['"]?)(?!Bearer\ |Basic\ )[^\s'",;)}\]]+""", re.IGNORECASE
 )
 
-# Louder than they are useful: kopf reports each successful call of a handler at INFO.
-_QUIET_LOGGERS: Final = {"kopf.objects": logging.WARNING, "asyncio": logging.WARNING}
+# Louder than they are useful: kopf reports each successful call of a handler at INFO, and each of its regular logins.
+QUIET_LOGGERS: Final = ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "asyncio")
 
 
 def redact(text: str) -> str:
@@ -84,8 +84,8 @@ def configure_logging(*, log_format: LogFormat, level: str, stream: TextIO | Non
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for name, quiet in _QUIET_LOGGERS.items():
-        logging.getLogger(name).setLevel(max(quiet, logging.getLogger().level))
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _read_fields(record: logging.LogRecord) -> dict[str, object]:

@@ -171,9 +171,13 @@ class OperatorProcess:
         store, metrics = self._store, self._metrics
         metrics.leader.set_function(lambda: float(self._elector.is_leader))
         metrics.live_runs.set_function(lambda: sum(map(_has_live_run, store.list_diemjobs())))
-        controller = metrics.for_controller(DIEMJOB_PLURAL)
-        controller.read_stored_objects_from(lambda: len(store.list_diemjobs()), resource=DIEMJOB_PLURAL)
-        controller.read_stored_objects_from(lambda: len(store.list_jobs()), resource="jobs")
+        diemjobs = metrics.for_controller(DIEMJOB_PLURAL)
+        diemjobs.read_queue_depth_from(lambda: self._diemjobs.queue_depth)
+        diemjobs.read_stored_objects_from(lambda: len(store.list_diemjobs()), resource=DIEMJOB_PLURAL)
+        diemjobs.read_stored_objects_from(lambda: len(store.list_jobs()), resource="jobs")
+        apikeys = metrics.for_controller(DIEMAPIKEY_PLURAL)
+        apikeys.read_queue_depth_from(lambda: self._apikeys.queue_depth)
+        apikeys.read_stored_objects_from(lambda: self._apikeys.stored_count, resource=DIEMAPIKEY_PLURAL)
 
     def _serve_probes(self) -> AbstractAsyncContextManager[None]:
         # Nothing watches yet while the CRDs are missing; that is no reason to restart the container.

@@ -30,8 +30,11 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 
 WATCH_SECONDS: Final = 45
-"""How long the API server keeps one watch open. It sends a bookmark each minute and two seconds before the end: as this is
-less than a minute, a watch that breaks leaves no gap between two confirmations that is longer than twice this."""
+"""How long the API server keeps one watch open.
+
+It sends a bookmark each minute, and two seconds before the end. As this is less than a minute, a watch that breaks
+leaves no gap between two confirmations that is longer than twice this.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,6 +78,16 @@ class ApiKeyController:
         self._registry = KeyRegistry(world.settings)
         self._queue: WorkQueue[ObjectKey] | None = None
 
+    @property
+    def queue_depth(self) -> int:
+        """How many DiemApiKeys wait for a worker."""
+        return 0 if self._queue is None else len(self._queue)
+
+    @property
+    def stored_count(self) -> int:
+        """How many DiemApiKeys are known."""
+        return len(self._apikeys)
+
     def observe_apikey(self, event_type: str | None, raw: RawObject) -> None:
         """Take a DiemApiKey as a watch told it; the type is None for one that was listed."""
         try:
@@ -94,7 +104,7 @@ class ApiKeyController:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
         signing_secret = await self._wait_for_signing_secret()
         context = KeyContext(settings=self._world.settings, signing_secret=signing_secret, registry=self._registry)
-        self._queue = WorkQueue()
+        self._queue = WorkQueue(on_wait=self._world.metrics.observe_queue_wait)
         try:
             await self._resync()
             for key in self._apikeys:

@@ -75,6 +75,11 @@ class DiemJobController:
         """Whether this process reconciles; a standby only listens."""
         return self._queue is not None
 
+    @property
+    def queue_depth(self) -> int:
+        """How many DiemJobs wait for a worker."""
+        return 0 if self._queue is None else len(self._queue)
+
     def observe_diemjob(self, event_type: str | None, raw: RawObject) -> None:
         """Take a DiemJob as a watch told it; the type is None for one that was listed."""
         diemjob = _decode(raw, DiemJob)
@@ -102,7 +107,7 @@ class DiemJobController:
     async def run(self) -> None:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
         keys = await self._observer.start()
-        self._queue = WorkQueue()
+        self._queue = WorkQueue(on_wait=self._metrics.observe_queue_wait)
         try:
             for key in keys:
                 self._queue.add(key)

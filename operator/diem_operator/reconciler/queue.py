@@ -61,6 +61,14 @@ class Backoff:
         return delay * (1.0 - self.jitter * chance)
 
 
+@dataclass(frozen=True, slots=True)
+class Ready(Generic[K]):
+    """A key that waits for a worker, and since when."""
+
+    key: K
+    since: float
+
+
 class WorkQueue(Generic[K]):
     """The queue; its length is the number of keys that could be taken now.
 
@@ -68,6 +76,7 @@ class WorkQueue(Generic[K]):
         backoff: for `add_rate_limited`.
         scheduler: the running event loop by default; the queue is then made inside it.
         chance: gives numbers from 0 to 1.
+        on_wait: is told how many seconds each key was ready before a worker took it.
     """
 
     def __init__(
@@ -76,11 +85,13 @@ class WorkQueue(Generic[K]):
         backoff: Backoff | None = None,
         scheduler: Scheduler | None = None,
         chance: Callable[[], float] = random.random,
+        on_wait: Callable[[float], None] | None = None,
     ) -> None:
         self._backoff = backoff or Backoff()
         self._scheduler: Scheduler = scheduler or asyncio.get_running_loop()
         self._chance = chance
-        self._ready: deque[K] = deque()
+        self._on_wait = on_wait
+        self._ready: deque[Ready[K]] = deque()
         self._wanted: set[K] = set()  # in `_ready`, or running and to be run once more
         self._running: set[K] = set()
         self._delayed: dict[K, Timer] = {}
@@ -139,7 +150,10 @@ class WorkQueue(Generic[K]):
         if self._is_shut_down:
             self._permits.release()  # for the next one that waits
             raise QueueShutDown
-        key = self._ready.popleft()
+        ready = self._ready.popleft()
+        key = ready.key
+        if self._on_wait is not None:
+            self._on_wait(self._scheduler.time() - ready.since)
         self._wanted.discard(key)
         self._running.add(key)
         return key
@@ -162,7 +176,7 @@ class WorkQueue(Generic[K]):
         self._permits.release()
 
     def _make_ready(self, key: K) -> None:
-        self._ready.append(key)
+        self._ready.append(Ready(key, self._scheduler.time()))
         self._permits.release()
 
     def _add_delayed(self, key: K) -> None:

@@ -44,7 +44,7 @@ def workspace(simulated_cluster: LocalCluster, oracle: Oracle) -> Iterator[Works
     name = f"team-{uuid4().hex[:8]}"
     simulated_cluster.kubectl("create", "namespace", name)
     yield Workspace(cluster=simulated_cluster, oracle=oracle, namespace=name)
-    simulated_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    simulated_cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

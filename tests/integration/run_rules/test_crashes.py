@@ -171,7 +171,7 @@ def test_job_deleted_while_no_operator_ran_fails_its_run(
 def second_lease(simulated_cluster: LocalCluster, operator_kubeconfig: Path) -> str:
     """Let the operator use another Lease too, so that two processes lead at once; it is the only right it gets."""
     name = "diem-operator-2"
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
+    role: dict[str, object] = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
     rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name]}
     role["rules"] = [rule | {"verbs": ["get", "update"]}]
     in_system = ("--namespace", SYSTEM_NAMESPACE)

@@ -50,6 +50,15 @@ def test_alias_that_was_taken_away_finds_nothing() -> None:
     assert find_names(cache, "kept") == ["nightly"]
 
 
+def test_alias_of_two_still_finds_one_when_the_other_is_deleted() -> None:
+    cache = JobCache()
+    cache.apply(make_diemjob("a", version=1, aliases=("all",)))
+    cache.apply(make_diemjob("b", version=2, aliases=("all",)))
+    cache.remove(ObjectKey(namespace="team-a", name="a"), resource_version=3)
+
+    assert find_names(cache, "all") == ["b"]
+
+
 def test_deleted_diemjob_finds_nothing() -> None:
     cache = JobCache()
     cache.apply(make_diemjob("nightly", version=1, aliases=("old-id",)))
@@ -153,6 +162,8 @@ def test_list_older_than_the_watch_means_a_restored_cluster_and_is_believed(name
     assert find_names(cache, "made-after-the-backup") == []
     cache.apply(make_diemjob("nightly", version=51))
     assert version_in(cache) == "51"
+    cache.put(make_diemjob("new", version=52))
+    assert find_names(cache, "new") == ["new"]
 
 
 def test_excluded_namespace_holds_no_diemjobs() -> None:
@@ -205,6 +216,16 @@ async def test_waiting_ends_with_the_callers_time_and_leaves_nothing_behind() ->
     await cache.wait_until(NIGHTLY, is_running, timeout_seconds=0.01)
 
     assert cache.waiting_count == 0
+
+
+async def test_one_who_gives_up_waiting_takes_nothing_from_the_others() -> None:
+    cache = JobCache()
+    patient = asyncio.create_task(cache.wait_until(NIGHTLY, is_running, timeout_seconds=30))
+    await cache.wait_until(NIGHTLY, is_running, timeout_seconds=0.01)
+
+    cache.apply(make_diemjob(version=1, state=State.RUNNING))
+
+    await asyncio.wait_for(patient, 1)
 
 
 async def test_everybody_is_let_go_when_the_process_ends() -> None:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from diem_operator.cli.logs import QUIET_LOGGERS
+
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Undo what configure_logging does to the whole process."""
     root = logging.getLogger()
-    quiet = [logging.getLogger(name) for name in ("kopf.objects", "asyncio")]
+    quiet = [logging.getLogger(name) for name in QUIET_LOGGERS]
     before = (root.handlers[:], root.level, [logger.level for logger in quiet])
     yield
     logging.captureWarnings(capture=False)

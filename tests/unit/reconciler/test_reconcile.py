@@ -273,3 +273,19 @@ async def test_steps_without_end_are_interrupted(shell: Shell, monkeypatch: pyte
         await shell.reconcile()
 
     assert shell.server.count("PATCH diemjobs/status") < 3
+
+
+async def test_finished_jobs_that_use_up_the_quota_are_removed_while_a_run_waits_for_it(shell: Shell) -> None:
+    shell.apply(jobHistoryLimit=0)
+    finished = await shell.run_to(Phase.COMPLETED)
+    for at in range(1, 20):
+        shell.server.fail("POST jobs", QUOTA, at=at)
+
+    shell.start("r2")
+    wait = await shell.reconcile()
+    while shell.server.find("jobs", finished) is not None:
+        assert wait.seconds is not None
+        wait = await shell.retry(wait)
+        assert shell.clock.seconds < 1000 + 300, "the finished Job stays, and the run waits for ever"
+
+    assert (shell.run().phase, shell.run().reason) == (Phase.SUBMITTED, reasons.QUOTA_EXCEEDED)
