@@ -36,7 +36,7 @@ class Ledger(Watcher):
         endings: the conditions of finished Jobs by id.
         state_starts_due: how often spec.state has become running.
         forgotten: ids that a lost status need not know any more.
-        wiped_ids: ids whose status was wiped, until the operator has noticed.
+        is_wiped: the status was wiped, and the operator has not noticed yet.
     """
 
     server: ModelApiServer = field(init=False)
@@ -53,7 +53,7 @@ class Ledger(Watcher):
     state_starts_due: int = 0
     forgotten: set[RunId] = field(default_factory=set)
     bounded_out: set[RunId] = field(default_factory=set)
-    wiped_ids: set[RunId] = field(default_factory=set)
+    is_wiped: bool = False
     foreign: dict[str, RawObject] = field(default_factory=dict)
 
     # Writes
@@ -96,8 +96,8 @@ class Ledger(Watcher):
 
     def _judge_status(self, before: DiemJobStatus, after: DiemJobStatus) -> None:
         if before == DiemJobStatus():
-            self.forgotten |= self.wiped_ids and {*self.wiped_ids, *self.accepted}
-            self.wiped_ids = set()
+            self.forgotten |= {*self.accepted, *self.made} if self.is_wiped else set()
+            self.is_wiped = False
         assert len(after.runs) <= MAX_JOURNALED_RUNS
         assert after.phase is not None
         assert after.phase is (Phase.STOPPED if after.run is None else after.run.phase)
@@ -118,7 +118,7 @@ class Ledger(Watcher):
     def _note_bounded_out(self, diemjob: DiemJob) -> None:
         status = diemjob.status
         if len(status.runs) >= diemjob.spec.run_history_limit:
-            shown = {run.id for run in list_runs(status)}
+            shown = {run.id for run in (*status.runs, status.run) if run and (run.is_live or run in status.runs)}
             self.bounded_out |= {run_id for run_id in self.accepted if is_seen(status, run_id) and run_id not in shown}
 
     def _judge_run(self, old: RunStatus | None, new: RunStatus) -> None:
@@ -161,7 +161,7 @@ class Ledger(Watcher):
         requested = {entry.id for entry in before.spec.requests}
         if before.spec.run is not None:
             requested.add(before.spec.run.id)
-        self.wiped_ids = {*self.accepted, *self.made}
+        self.is_wiped = True
         if is_noticeable:
             self.excused |= {run_id for run_id in self.made if run_id not in requested}
         else:
@@ -238,7 +238,7 @@ class Ledger(Watcher):
     def _forget_all(self) -> None:
         self.accepted, self.made, self.endings, self.state_starts_due = [], [], {}, 0
         self.stopped, self.excused, self.doubtful = set(), set(), set()
-        self.deleted_by_hand, self.forgotten, self.wiped_ids, self.bounded_out = set(), set(), set(), set()
+        self.deleted_by_hand, self.forgotten, self.bounded_out, self.is_wiped = set(), set(), set(), False
 
 
 def decode(raw: RawObject) -> DiemJob:

@@ -194,6 +194,7 @@ class Simulation:
         if diemjob is not None:
             is_noticeable = diemjob.metadata.annotations.get(ANNOTATION_RECORDED_UID) == diemjob.metadata.uid
             self.server.wipe_status()
+            self.ledger.note_stop_undone()
             self.ledger.note_wiped(diemjob, is_noticeable=is_noticeable)
 
     def delete_job(self, place: int, *, is_foreground: bool) -> None:
@@ -442,7 +443,7 @@ class Simulation:
         attempt = leader.memory.find(KEY, diemjob.metadata.uid).attempt
         if attempt is None or attempt.outcome is PostOutcome.CREATED:
             return False
-        self.pass_time(max(0.0, leader.wakes_at - leader.find_seconds()))
+        self.pass_time(max(0.0, leader.wakes_at - leader.find_seconds()) + 0.001)
         return True
 
 

@@ -40,7 +40,7 @@ def account_for_ids(world: World) -> Step | None:
     reason = reasons.RESTORED_REQUEST if restored else reasons.NEVER_STARTED
     for run_id in ids:
         status = _record_ended(world, status, run_id, reason)
-    return WriteStatus(status=settle(world, status, records_start=restored))
+    return WriteStatus(status=settle(world, status, starts_nothing=restored))
 
 
 def _record_ended(world: World, status: DiemJobStatus, run_id: RunId, reason: str) -> DiemJobStatus:
@@ -75,7 +75,7 @@ def record_lost_state(world: World) -> Step | None:
         run = advance(world, build_run_of_job(status, job), job)
         status = with_run(status, run)
     status = _see_requests(world, status)
-    return WriteStatus(status=settle(world, status, records_start=True))
+    return WriteStatus(status=settle(world, status, starts_nothing=True))
 
 
 def _see_requests(world: World, status: DiemJobStatus) -> DiemJobStatus:

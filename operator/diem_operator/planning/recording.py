@@ -8,7 +8,7 @@ from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJobStatus, Phase
 from diem_operator.model.job import Job
 from diem_operator.planning.following import advance, finish_like
-from diem_operator.planning.ids import find_state_start, is_seen
+from diem_operator.planning.ids import is_seen
 from diem_operator.planning.statuses import build_run_of_job, finish_run, settle, with_past_run, with_run
 from diem_operator.planning.steps import DeleteJob, Step, WriteStatus
 from diem_operator.planning.world import PostOutcome, World
@@ -25,19 +25,7 @@ def record_unseen_jobs(world: World) -> Step | None:
         status = _record_past(world, status, job)
     if latest is not None:
         status = with_run(status, advance(world, build_run_of_job(status, latest), latest))
-    return WriteStatus(status=settle(world, status, records_start=_holds_due_start(world)))
-
-
-def _holds_due_start(world: World) -> bool:
-    """Whether the start that is due has made one of the unseen Jobs.
-
-    A start by state has, too, where an unseen Job bears a later `state-N`: then it is the count that was lost.
-    """
-    due = world.due
-    if due is None:
-        return False
-    ids = [job.run_id for job in world.unseen_jobs if job.run_id is not None]
-    return due.id in ids or (due.is_by_state and any(find_state_start(run_id) for run_id in ids))
+    return WriteStatus(status=settle(world, status))
 
 
 def _record_past(world: World, status: DiemJobStatus, job: Job) -> DiemJobStatus:
@@ -56,9 +44,7 @@ def record_vanished_job(world: World) -> Step | None:
     if world.live is not None or is_seen(world.diemjob.status, attempt.request.id):
         return None
     status = world.diemjob.status
-    records_start = world.due is not None and world.due.id == attempt.request.id
-    status = with_run(status, build_run_of_job(status, attempt.job))
-    return WriteStatus(status=settle(world, status, records_start=records_start))
+    return WriteStatus(status=settle(world, with_run(status, build_run_of_job(status, attempt.job))))
 
 
 def delete_stray_jobs(world: World) -> Step | None:

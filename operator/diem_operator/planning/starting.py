@@ -8,13 +8,13 @@ import msgspec
 
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import Phase
+from diem_operator.planning.housekeeping import clean_up, rest
 from diem_operator.planning.ids import is_seen
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.parameters import check_parameters, check_template
 from diem_operator.planning.rules import StartRequest, build_next_number
 from diem_operator.planning.statuses import build_submitted_run, finish_run, settle, with_run
 from diem_operator.planning.steps import CreateJob, Step, Wait, WriteStatus
-from diem_operator.planning.timing import find_start_deadline_seconds_left
 from diem_operator.planning.world import Attempt, PostOutcome, World
 
 _SHOWN_FAILURES = 2
@@ -39,7 +39,15 @@ def start(world: World) -> Step | None:
 
 
 def create(world: World, request: StartRequest) -> Step:
-    """Create the Job of a run, whether or not it is recorded as Submitted already."""
+    """Create the Job of a run, whether or not it is recorded as Submitted already.
+
+    A run that has to wait holds up no housekeeping: old Jobs may be what uses up the quota it waits for.
+    """
+    step = _find_next_step(world, request)
+    return clean_up(world) or _wait_no_longer_than(step, rest(world)) if isinstance(step, Wait) else step
+
+
+def _find_next_step(world: World, request: StartRequest) -> Step:
     problems = _find_problems(world, request)
     if problems:
         return _fail(world, request, reasons.INVALID_PARAMETERS, "; ".join(problems))
@@ -48,7 +56,7 @@ def create(world: World, request: StartRequest) -> Step:
         return _fail(world, request, _PERMANENT_OUTCOMES[attempt.outcome], attempt.message)
     if world.has_jobs_of_older_uid or world.has_unfinished_job:
         message = "Jobs of an earlier run are still being removed"
-        return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or _wait(world, None)
+        return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait()
     again = None if attempt is None else _retry(world, attempt)
     return again or CreateJob(request=request, manifest=_build_manifest(world, request))
 
@@ -72,13 +80,12 @@ def _retry(world: World, attempt: Attempt) -> Step | None:
         shown = _show(world, attempt.request, attempt.reason, attempt.message)
         if shown is not None:
             return shown
-    return _wait(world, attempt.retry_in_seconds) if attempt.retry_in_seconds > 0 else None
+    return Wait(seconds=attempt.retry_in_seconds) if attempt.retry_in_seconds > 0 else None
 
 
-def _wait(world: World, seconds: float | None) -> Wait:
-    left = None if world.live is None else find_start_deadline_seconds_left(world, world.live)
-    waits = [wait for wait in (seconds, left) if wait is not None]
-    return Wait(seconds=max(0.0, min(waits)) if waits else None)
+def _wait_no_longer_than(wait: Wait, other: Wait) -> Wait:
+    limits = [seconds for seconds in (wait.seconds, other.seconds) if seconds is not None]
+    return Wait(seconds=min(limits)) if limits else wait
 
 
 def _show(world: World, request: StartRequest, reason: str, message: str) -> WriteStatus | None:
@@ -91,7 +98,7 @@ def _show(world: World, request: StartRequest, reason: str, message: str) -> Wri
     shown = msgspec.structs.replace(run, phase=Phase.SUBMITTED, reason=reason, message=message)
     if shown == live:
         return None
-    return WriteStatus(status=settle(world, with_run(status, shown), records_start=_is_due(world, request)))
+    return WriteStatus(status=settle(world, with_run(status, shown)))
 
 
 def _fail(world: World, request: StartRequest, reason: str, message: str) -> WriteStatus:
@@ -99,8 +106,4 @@ def _fail(world: World, request: StartRequest, reason: str, message: str) -> Wri
     live = world.live
     run = live if live is not None and live.id == request.id else build_submitted_run(status, request)
     failed = finish_run(run, Phase.FAILED, reason=reason, message=message, at=world.now)
-    return WriteStatus(status=settle(world, with_run(status, failed), records_start=_is_due(world, request)))
-
-
-def _is_due(world: World, request: StartRequest) -> bool:
-    return world.due is not None and world.due.id == request.id
+    return WriteStatus(status=settle(world, with_run(status, failed)))

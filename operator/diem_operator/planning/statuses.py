@@ -9,7 +9,7 @@ from diem_operator.model.diemjob import DiemJobStatus, Phase, RunStatus
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import Condition
 from diem_operator.model.names import ANNOTATION_REQUESTED_AT, ANNOTATION_REQUESTED_BY
-from diem_operator.planning.ids import find_state_start, remember
+from diem_operator.planning.ids import find_state_start, is_seen, remember
 from diem_operator.planning.rules import StartRequest, build_next_number, find_due_start
 from diem_operator.planning.world import World
 
@@ -17,17 +17,16 @@ _STALLED_REASONS = frozenset({reasons.JOB_REJECTED, reasons.JOB_NAME_TAKEN, reas
 """Failures that the same request would meet again; someone has to change the spec."""
 
 
-def settle(world: World, status: DiemJobStatus, *, records_start: bool = False) -> DiemJobStatus:
+def settle(world: World, status: DiemJobStatus, *, starts_nothing: bool = False) -> DiemJobStatus:
     """Return the status with everything in it that follows from the rest of it and from the spec.
 
     Args:
         world: what was decided on.
         status: the status with the new facts in it.
-        records_start: the start that was due is among those facts, in whatever phase. Only then, or when no start is
-            due any more, may observedState become running: it is what makes a start by state happen once.
+        starts_nothing: `spec.state` is to be taken as it is, although a start is due because of it.
     """
     spec, metadata = world.diemjob.spec, world.diemjob.metadata
-    is_answered = records_start or find_due_start(spec, status, metadata.uid) is None
+    is_answered = starts_nothing or _is_start_answered(world, status)
     status = msgspec.structs.replace(
         status,
         observed_generation=metadata.generation,
@@ -36,6 +35,18 @@ def settle(world: World, status: DiemJobStatus, *, records_start: bool = False) 
         runs=status.runs[: spec.run_history_limit],
     )
     return msgspec.structs.replace(status, conditions=_build_conditions(world, status))
+
+
+def _is_start_answered(world: World, status: DiemJobStatus) -> bool:
+    """Whether the status holds the start that was due, or none is due any more.
+
+    Only then may observedState become running: it is what makes a start by state happen once. A start by state counts
+    also where an id has become due since.
+    """
+    holds_start_by_state = status.state_starts > world.diemjob.status.state_starts
+    holds_due_start = world.due is not None and is_seen(status, world.due.id)
+    due = find_due_start(world.diemjob.spec, status, world.diemjob.metadata.uid)
+    return holds_start_by_state or holds_due_start or due is None
 
 
 def with_run(status: DiemJobStatus, run: RunStatus) -> DiemJobStatus:

@@ -16,6 +16,9 @@ from tests.localcluster import LocalCluster
 
 MANY = 12
 
+QUICK_LEASE = ("--lease-duration=3", "--lease-renew=0.5", "--lease-poll=0.2")
+"""So that nobody waits long for the Lease of a killed leader."""
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
@@ -25,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
 @contextmanager
 def leading(kubeconfig: Path, directory: Path, *arguments: str) -> Iterator[OperatorProcess]:
     """Run an operator that leads."""
-    with running_operator(kubeconfig, directory, *arguments) as operator:
+    with running_operator(kubeconfig, directory, *QUICK_LEASE, *arguments) as operator:
         operator.wait_leading()
         yield operator
         if operator.process.poll() is None:
@@ -97,7 +100,7 @@ def test_run_goes_on_under_the_standby_when_the_leader_is_killed(
     workspace.create(state="running", run={"id": "r1"}, pod=FOREVER)
     with (
         leading(operator_kubeconfig, directory) as leader,
-        running_operator(operator_kubeconfig, directory) as standby,
+        running_operator(operator_kubeconfig, directory, *QUICK_LEASE) as standby,
     ):
         standby.wait_ready()
         workspace.wait_run("Running", "r1")

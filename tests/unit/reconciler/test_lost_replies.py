@@ -136,3 +136,18 @@ async def test_deletion_whose_reply_was_lost_is_met_as_a_conflict(shell: Shell) 
     shell.server.remove("jobs", job_key)
     await shell.reconcile()
     assert (shell.run().phase, shell.run().reason) == (Phase.STOPPED, reasons.STOP_REQUESTED)
+
+
+async def test_unknown_outcome_is_not_asked_for_without_a_pause_when_the_start_is_late(shell: Shell) -> None:
+    shell.apply(startDeadlineSeconds=1)
+    shell.start("r1")
+    for at in range(1, 9):
+        shell.server.fail("POST jobs", lost_reply(), at=at)
+
+    wait = await shell.reconcile()
+    for _ in range(6):
+        wait = await shell.retry(wait)
+        assert wait.seconds is not None
+        assert wait.seconds > 0
+
+    assert shell.server.count("POST jobs") == 7
