@@ -48,10 +48,9 @@ def _parse() -> argparse.Namespace:
 
 
 def _read_port(text: str) -> int:
-    port = int(text)
-    if port not in range(_PORT_COUNT):
-        raise argparse.ArgumentTypeError(f"{port} is no TCP port; use 1 to 65535, or 0 for any free one")
-    return port
+    if not text.isdecimal() or int(text) not in range(_PORT_COUNT):
+        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port; use 1 to 65535, or 0 for any free one")
+    return int(text)
 
 
 def _read_node(text: str) -> NodeKind:

@@ -109,7 +109,9 @@ def test_run_can_be_used_from_another_terminal_and_leaves_nothing(tmp_path: Path
         assert run.ask("start").json()["message"] == "job started"
         wait_for("hello to complete", lambda: run.ask("status").json()["message"] == "Completed")
         kubectl = [str(run.folder / "bin" / "kubectl"), f"--namespace={run.env['DIEM_NAMESPACE']}", "get"]
-        listed = subprocess.run([*kubectl, "dj"], env=os.environ | run.env, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            [*kubectl, "dj"], env=os.environ | run.env, capture_output=True, text=True, check=True
+        ).stdout
         assert re.search(r"^hello +running +Completed ", listed, re.MULTILINE)
         assert run.env["DIEM_API_KEY"] in run.output
         run.process.send_signal(signal.SIGINT)

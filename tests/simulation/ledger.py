@@ -11,9 +11,9 @@ import msgspec
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus, Phase, RunStatus
 from diem_operator.model.metadata import RawObject
-from diem_operator.model.names import ANNOTATION_RUN_ID, MAX_RECENT_RUN_IDS, RunId
+from diem_operator.model.names import ANNOTATION_RECORDED_UID, ANNOTATION_RUN_ID, MAX_RECENT_RUN_IDS, RunId
 from diem_operator.planning.ids import find_state_start, is_seen
-from diem_operator.planning.rules import displayed_run
+from diem_operator.planning.rules import displayed_run, find_due_start, find_unaccounted_ids
 from tests.simulation.api_server import ModelApiServer, Watcher, find_owner, is_being_deleted, is_finished
 
 MAX_JOURNALED_RUNS = 50
@@ -34,6 +34,7 @@ class Ledger(Watcher):
         hidden: uids of Jobs whose label somebody removed.
         bounded_out: ids that the history has no room for.
         endings: the conditions of finished Jobs by id.
+        state_starts: how many Jobs were made because of spec.state.
         state_starts_due: how often spec.state has become running.
         forgotten: ids that a lost status need not know any more.
         is_wiped: the status was wiped, and the operator has not noticed yet.
@@ -50,6 +51,7 @@ class Ledger(Watcher):
     deleted_by_hand: set[RunId] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     endings: dict[RunId, set[str]] = field(default_factory=dict)
+    state_starts: int = 0
     state_starts_due: int = 0
     forgotten: set[RunId] = field(default_factory=set)
     bounded_out: set[RunId] = field(default_factory=set)
@@ -70,8 +72,8 @@ class Ledger(Watcher):
         self._judge_other_jobs(raw)
         number = find_state_start(run_id)
         if number is not None:
-            by_state = {made for made in self.made if find_state_start(made) is not None}
-            assert len(by_state) <= self.state_starts_due, f"{run_id} starts although state did not become running"
+            self.state_starts += 1
+            assert self.state_starts <= self.state_starts_due, f"{run_id} starts although state did not become running"
 
     def _judge_other_jobs(self, raw: RawObject) -> None:
         for other in self.server.jobs.values():
@@ -91,10 +93,12 @@ class Ledger(Watcher):
         if after.spec.state == "running" and not was_running:
             self.state_starts_due += 1
         if before is not None and before.status != after.status and "status" in new:
-            self._judge_status(before.status, after.status)
+            self._judge_status(before, after)
             self._note_bounded_out(after)
 
-    def _judge_status(self, before: DiemJobStatus, after: DiemJobStatus) -> None:
+    def _judge_status(self, old_diemjob: DiemJob, diemjob: DiemJob) -> None:
+        before, after = old_diemjob.status, diemjob.status
+        self._judge_reasons(before, diemjob)
         if before == DiemJobStatus():
             self.forgotten |= {*self.accepted, *self.made} if self.is_wiped else set()
             self.is_wiped = False
@@ -114,6 +118,32 @@ class Ledger(Watcher):
             if after.run.id != before.run.id:
                 assert before.run.id in new, f"live run {before.run.id} vanished from status"
                 assert new[before.run.id].phase.is_terminal
+
+    def _judge_reasons(self, before: DiemJobStatus, diemjob: DiemJob) -> None:
+        """Judge the reasons given by this write; it was decided on the spec as it is, or it would have been refused."""
+        old = {run.id: run.reason for run in list_runs(before)}
+        for run in list_runs(diemjob.status):
+            if run.reason != old.get(run.id):
+                assert self._is_true(run, diemjob), f"{run.id} is {run.phase} because of {run.reason}"
+
+    def _is_true(self, run: RunStatus, diemjob: DiemJob) -> bool:
+        spec, request = diemjob.spec, diemjob.spec.run
+        is_latest = request is not None and request.id == run.id
+        has_stop = request is not None and request.stop is not None
+        is_restored = request is not None and request.target_uid not in {None, diemjob.metadata.uid}
+        match run.reason:
+            case reasons.STOP_REQUESTED:
+                return spec.state == "stopped" or has_stop
+            case reasons.NEVER_STARTED:
+                return not is_latest or spec.state == "stopped" or has_stop
+            case reasons.SUPERSEDED:
+                return (not is_latest and spec.state == "running") or bool(self.late)
+            case reasons.RESTORED_REQUEST:
+                return is_restored
+            case reasons.STATE_LOST:
+                return self.is_wiped
+            case _:
+                return True
 
     def _note_bounded_out(self, diemjob: DiemJob) -> None:
         status = diemjob.status
@@ -158,15 +188,17 @@ class Ledger(Watcher):
 
     def note_wiped(self, before: DiemJob, *, is_noticeable: bool) -> None:
         """Note that the status was wiped; a noticeable wipe leaves the annotation that tells of it."""
-        requested = {entry.id for entry in before.spec.requests}
-        if before.spec.run is not None:
-            requested.add(before.spec.run.id)
         self.is_wiped = True
         if is_noticeable:
-            self.excused |= {run_id for run_id in self.made if run_id not in requested}
+            self.excused |= {run_id for run_id in self.made if find_state_start(run_id) is not None}
         else:
             self.excused |= set(self.made)
             self.state_starts_due += before.spec.state == "running"
+
+    def note_requested_again(self, run_id: RunId) -> None:
+        """Note that a person asks for an id that a lost status cannot know any more."""
+        if self.is_wiped or run_id in self.forgotten:
+            self.excused.add(run_id)
 
     def note_stop_undone(self) -> None:
         """Note that a person rewrote the request that carried the stop."""
@@ -177,6 +209,7 @@ class Ledger(Watcher):
     def judge_rest(self, diemjob: DiemJob) -> None:
         """Judge the objects when nothing moves any more."""
         self._judge_jobs_at_rest(diemjob)
+        self._judge_status_at_rest(diemjob)
         status = diemjob.status
         runs = {run.id: run for run in list_runs(status)}
         for run_id in self.accepted:
@@ -202,6 +235,29 @@ class Ledger(Watcher):
             assert live.id not in self.stopped, f"{live.id} runs although its stop was acknowledged"
         for name, raw in self.foreign.items():
             assert self.server.jobs[name] is raw, "a foreign Job was touched"
+
+    def _judge_status_at_rest(self, diemjob: DiemJob) -> None:
+        spec, status = diemjob.spec, diemjob.status
+        assert (status.observed_generation, status.observed_state) == (diemjob.metadata.generation, spec.state)
+        if not self.hidden:
+            assert find_due_start(spec, status, diemjob.metadata.uid) is None, "a start is due, and nothing starts it"
+            assert not find_unaccounted_ids(spec, status, diemjob.metadata.uid)
+        is_live = status.run is not None and status.run.is_live
+        assert not (is_live and (spec.state == "stopped" or (spec.run and spec.run.stop))), "a live run should end"
+        conditions = {condition.type: condition.status for condition in status.conditions}
+        is_waiting = status.phase in {Phase.SUBMITTED, Phase.PENDING, Phase.STOPPING}
+        assert conditions["Reconciling"] == str(is_waiting)
+        assert conditions["Ready"] == str(not is_waiting and conditions["Stalled"] == "False")
+
+    def judge_long_rest(self, diemjob: DiemJob) -> None:
+        """Judge what has to be so once every limit has passed."""
+        finished = [job for job in self.server.find_owned_jobs() if is_finished(job)]
+        visible = [job for job in finished if job["metadata"]["uid"] not in self.hidden]
+        is_kept = diemjob.spec.ttl_seconds_after_finished is None
+        assert len(visible) <= (diemjob.spec.job_history_limit if is_kept else 0), "old Jobs are left"
+        run = diemjob.status.run
+        if run is not None and not run.is_live:
+            assert diemjob.metadata.annotations.get(ANNOTATION_RECORDED_UID) == diemjob.metadata.uid
 
     def judge_display(self, diemjob: DiemJob) -> None:
         """Judge what a caller is told at any moment."""
@@ -236,7 +292,7 @@ class Ledger(Watcher):
         return owner is not None and diemjob is not None and owner["uid"] == diemjob["metadata"]["uid"]
 
     def _forget_all(self) -> None:
-        self.accepted, self.made, self.endings, self.state_starts_due = [], [], {}, 0
+        self.accepted, self.made, self.endings, self.state_starts, self.state_starts_due = [], [], {}, 0, 0
         self.stopped, self.excused, self.doubtful = set(), set(), set()
         self.deleted_by_hand, self.forgotten, self.bounded_out, self.is_wiped = set(), set(), set(), False
 

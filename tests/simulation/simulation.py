@@ -133,7 +133,7 @@ class Simulation:
         if command.stops and is_stopped and outcome.run_id is not None and self.diemjob is not None:
             is_same = command.seen.metadata.uid == self.diemjob.metadata.uid
             is_current = isinstance(outcome, Write) or command.seen.spec == self.diemjob.spec
-            if is_same and is_current:
+            if is_same and is_current and not self.ledger.is_wiped:
                 self.ledger.stopped.add(outcome.run_id)
 
     def _caller(self) -> Caller:
@@ -174,6 +174,7 @@ class Simulation:
         diemjob = self.diemjob
         if diemjob is None:
             return
+        self.ledger.note_requested_again(run_id)
         run: RawObject = {"id": run_id}
         run |= {"targetUID": diemjob.metadata.uid} if is_targeted else {}
         self.server.patch_spec({"run": run} | ({"state": state} if state else {}))
@@ -378,7 +379,7 @@ class Simulation:
                 assert steps <= MAX_STEPS_TO_REST, "there is no rest"
             if not is_last:
                 leader.begin_resync()
-        if self.diemjob is not None:
+        if self.diemjob is not None and not self.diemjob.metadata.is_being_deleted:
             self.ledger.judge_rest(self.diemjob)
 
     def rest_for_long(self) -> None:
@@ -386,6 +387,8 @@ class Simulation:
         for seconds in (0, 2, 70, 4000, 4000):
             self.pass_time(seconds)
             self.rest()
+        if self.diemjob is not None:
+            self.ledger.judge_long_rest(self.diemjob)
         self.check_nothing_writes()
 
     def check_nothing_writes(self) -> None:

@@ -101,8 +101,7 @@ class JobDesk:
 
     async def _wait(self, command: Command, diemjob: DiemJob, is_reached: Predicate) -> DiemJob:
         """Return the DiemJob at the latest when the predicate holds or the caller's time is over."""
-        is_full = self.cache.waiting_count >= self.max_waiting
-        if not command.wait_seconds or is_full or is_reached(diemjob):
+        if not command.wait_seconds or is_reached(diemjob) or self.cache.waiting_count >= self.max_waiting:
             return diemjob
         await self.cache.wait_until(diemjob.key, is_reached, timeout_seconds=command.wait_seconds)
         latest = self.cache.get(diemjob.key)

@@ -123,7 +123,10 @@ class Settler:
 
     async def _write(self, diemjob: DiemJob, write: Write) -> Settled:
         operations = list(write.operations)
-        stored = await self.diemjobs.patch_json(diemjob.key, operations, timeout_seconds=self.timeout_seconds)
+        try:
+            stored = await self.diemjobs.patch_json(diemjob.key, operations, timeout_seconds=self.timeout_seconds)
+        except NotFound:
+            raise UnknownJob from None
         self.cache.put(stored)
         return Settled(diemjob=stored, message=write.message, run_id=write.run_id, is_written=True, is_live=True)
 

@@ -55,6 +55,9 @@ MISSING_RESOURCES_SECONDS: Final = 1.0
 RESTART_SECONDS: Final = 1.0
 """Before a controller whose first look at the cluster failed is started again."""
 
+SPARE_CONNECTIONS: Final = 32
+"""Beyond one for each worker: the lease, Events and keys never wait for the workers."""
+
 DRAIN_SECONDS: Final = 0.5
 """How long Events that are still queued may take at the end."""
 
@@ -66,7 +69,13 @@ class OperatorProcess:
         self._settings = settings
         self._credentials = credentials
         self._metrics = OperatorMetrics(build_metrics_registry())
-        self._cluster = Cluster(ApiServer(credentials, on_request=self._metrics.requests.observe))
+        self._cluster = Cluster(
+            ApiServer(
+                credentials,
+                connection_limit=settings.workers + SPARE_CONNECTIONS,
+                on_request=self._metrics.requests.observe,
+            )
+        )
         self._scope = Scope(namespaces=settings.namespaces, excluded=settings.excluded_namespaces)
         self._elector = self._build_elector()
         self._recorder = EventRecorder(

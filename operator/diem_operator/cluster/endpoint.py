@@ -3,8 +3,9 @@
 Reads ask for the most recent state (no resourceVersion parameter), never for what a cache of the API server holds.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableSequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -25,6 +26,9 @@ T = TypeVar("T")
 READ_TIMEOUT_SECONDS: Final = 10.0
 LIST_TIMEOUT_SECONDS: Final = 30.0
 PAGE_SIZE: Final = 500
+
+DECODED_AT_ONCE: Final = 20
+"""Objects of a list that are decoded in one go; thousands would hold up everything else for seconds."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -111,11 +115,10 @@ class Endpoint(Generic[T]):
         path = self._resource.collection(namespace)
         query = _selectors(label_selector, field_selector)
         try:
-            pages = await self._pages(path, query | {"limit": str(PAGE_SIZE)}, timeout_seconds)
+            return await self._list_pages(path, query | {"limit": str(PAGE_SIZE)}, timeout_seconds)
         except Gone:
             # The pages' moment was compacted away between two of them: take everything at once instead.
-            pages = await self._pages(path, query, timeout_seconds)
-        return self._listing(f"LIST {path}", pages)
+            return await self._list_pages(path, query, timeout_seconds)
 
     @asynccontextmanager
     async def watch(
@@ -190,11 +193,20 @@ class Endpoint(Generic[T]):
             timeout_seconds=timeout_seconds,
         )
 
-    async def _pages(self, path: str, query: Mapping[str, str], timeout_seconds: float) -> Sequence[Page]:
-        pages = [await self._page(path, query, timeout_seconds)]
-        while token := pages[-1].metadata.continue_:
-            pages.append(await self._page(path, {**query, "continue": token}, timeout_seconds))
-        return pages
+    async def _list_pages(self, path: str, query: Mapping[str, str], timeout_seconds: float) -> Listing[T]:
+        """Read and decode page by page; between any few objects others get their turn, such as the lease's renewal."""
+        items: list[T] = []
+        undecodable: list[ObjectKey] = []
+        page = await self._page(path, query, timeout_seconds)
+        resource_version = page.metadata.resource_version
+        while True:
+            for place, raw in enumerate(page.items or ()):
+                self._take(f"LIST {path}", raw, items, undecodable)
+                if place % DECODED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if not page.metadata.continue_:
+                return Listing(items=tuple(items), resource_version=resource_version, undecodable=tuple(undecodable))
+            page = await self._page(path, {**query, "continue": page.metadata.continue_}, timeout_seconds)
 
     async def _page(self, path: str, query: Mapping[str, str], timeout_seconds: float) -> Page:
         body = await self._server.request("GET", path, query=query, timeout_seconds=timeout_seconds)
@@ -203,20 +215,14 @@ class Endpoint(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _undecodable(f"LIST {path}", error) from None
 
-    def _listing(self, what: str, pages: Sequence[Page]) -> Listing[T]:
-        items: list[T] = []
-        undecodable: list[ObjectKey] = []
-        for raw in (raw for page in pages for raw in page.items or ()):
-            try:
-                items.append(self._decoder.decode(raw))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                undecodable.append(_key_in(what, raw))
-                logger.warning("Left out an object that cannot be decoded: %s, %s", undecodable[-1], place_of(error))
-        return Listing(
-            items=tuple(items),
-            resource_version=pages[0].metadata.resource_version,
-            undecodable=tuple(undecodable),
-        )
+    def _take(
+        self, what: str, raw: msgspec.Raw, items: MutableSequence[T], undecodable: MutableSequence[ObjectKey]
+    ) -> None:
+        try:
+            items.append(self._decoder.decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            undecodable.append(_key_in(what, raw))
+            logger.warning("Left out an object that cannot be decoded: %s, %s", undecodable[-1], place_of(error))
 
     def _decode(self, what: str, body: bytes) -> T:
         try:

@@ -65,12 +65,11 @@ def _find_request(world: World, run_id: RunId) -> StartRequest:
 
 def record_lost_state(world: World) -> Step | None:
     """Rebuild a status that was wiped under a DiemJob that had run before, and start nothing because of it."""
-    metadata = world.diemjob.metadata
-    if metadata.annotations.get(ANNOTATION_RECORDED_UID) != metadata.uid or world.diemjob.status != DiemJobStatus():
+    metadata, status = world.diemjob.metadata, world.diemjob.status
+    if metadata.annotations.get(ANNOTATION_RECORDED_UID) != metadata.uid or status.phase is not None:
         return None
     if not world.is_live:
         return ObserveLive(reason="status is empty although a run was recorded under this uid")
-    status = DiemJobStatus()
     for job in reversed(world.unseen_jobs):
         run = advance(world, build_run_of_job(status, job), job)
         status = with_run(status, run)

@@ -20,7 +20,6 @@ from diem_operator.model.diemjob import (
     AcceptedRequest,
     DiemJob,
     DiemJobSpec,
-    DiemJobStatus,
     Phase,
     RunRequest,
     State,
@@ -160,10 +159,15 @@ def _request_for(spec: DiemJobSpec, run_id: RunId, diemjob: DiemJob) -> RunReque
 
 
 def _is_expected(diemjob: DiemJob, target: RunRequest | None, expected: str) -> bool:
-    run = displayed_run(diemjob)
-    if target is None or (run is not None and run.id == target.id):
-        return run is not None and expected in {run.id, str(run.number)}
-    return expected == target.id
+    """Whether a stop would end the run its caller means; a number counts only once the run is recorded with it.
+
+    Until then the number is a forecast, which the next run may get instead.
+    """
+    status = diemjob.status
+    run = target or displayed_run(diemjob)
+    recorded = (*status.runs, *([] if status.run is None else [status.run]))
+    numbers = {str(other.number) for other in recorded if run is not None and other.id == run.id}
+    return run is not None and expected in {run.id, *numbers}
 
 
 def _is_known(diemjob: DiemJob, run_id: RunId) -> bool:
@@ -192,14 +196,14 @@ def _note(action: Action, run_id: RunId, caller: Caller, fingerprint: str) -> Ac
 
 
 def _write(diemjob: DiemJob, *, state: State, run: RunRequest, entry: AcceptedRequest, message: str) -> Write | Refusal:
-    """Build the patch, unless it would push out the only trace of an id that the operator has not recorded yet.
+    """Build the patch, unless it would push out the record of an id that the operator has not accounted for yet.
 
     Replacing `metadata.resourceVersion` makes the API server answer 409 when it is not the stored one; a JSON Patch
     `test` on it would answer 422, like an invalid object.
     """
     requests = (*diemjob.spec.requests, entry)
     dropped, kept = requests[:-MAX_REQUESTS], requests[-MAX_REQUESTS:]
-    if any(_is_unrecorded(diemjob.status, old, kept) for old in dropped):
+    if any(not is_seen(diemjob.status, old.id) for old in dropped):
         return Refusal(
             kind=RefusalKind.TOO_MANY_REQUESTS,
             message="too many commands for this job are waiting for the operator; try again in a few seconds",
@@ -210,10 +214,6 @@ def _write(diemjob: DiemJob, *, state: State, run: RunRequest, entry: AcceptedRe
         {"op": "add", "path": f"/spec/{field}", "value": msgspec.to_builtins(value)} for field, value in values.items()
     ]
     return Write(operations=(guard, *changes), message=message, run_id=run.id)
-
-
-def _is_unrecorded(status: DiemJobStatus, old: AcceptedRequest, kept: tuple[AcceptedRequest, ...]) -> bool:
-    return not is_seen(status, old.id) and all(entry.id != old.id for entry in kept)
 
 
 def _refuse_deleted(diemjob: DiemJob) -> Refusal:

@@ -5,8 +5,8 @@ to be ended      Stopping, then DELETE,     Stopping               its own end, 
                  in the foreground                                 was not deleted first
 otherwise        Pending / Running          Stopping, JobDeleted   Completed / Failed    Failed, JobDeleted
 
-That a run is to end is written before its Job is deleted: so it ends for that reason, whoever leads by then and whatever
-the spec says by then, and a Job that vanishes under a run that is not Stopping was deleted by somebody else.
+That a run is to end is written before its Job is deleted: so it ends for that reason, whoever leads and whatever the
+spec says by then, and a Job that is deleted under a run that is not Stopping was deleted by somebody else.
 """
 
 from datetime import datetime

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from diem_operator.model.diemjob import DiemJobStatus
 from diem_operator.model.names import MAX_RECENT_RUN_IDS, STATE_RUN_PREFIX, RunId, Uid
@@ -14,6 +16,7 @@ _MAX_JOB_NAME_LENGTH = 50
 _STATE_RUN = re.compile(rf"{STATE_RUN_PREFIX}(0|[1-9][0-9]{{0,8}})")
 
 
+@lru_cache(maxsize=8192)
 def hash_of(*parts: str) -> str:
     """Return 16 lower-case base32 characters (80 bits of SHA-256) that stand for the parts, in their order."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
@@ -37,9 +40,20 @@ def is_seen(status: DiemJobStatus, run_id: RunId) -> bool:
 
 
 def remember(recent: tuple[str, ...], run_id: RunId) -> tuple[str, ...]:
-    """Return the recent hashes with this id's in front, bounded, newest first."""
+    """Return the recent hashes with this id's in front, newest first."""
     short = hash_of(run_id)
-    return (short, *(other for other in recent if other != short))[:MAX_RECENT_RUN_IDS]
+    return (short, *(other for other in recent if other != short))
+
+
+def forget_old(recent: tuple[str, ...], *, except_ids: Iterable[RunId]) -> tuple[str, ...]:
+    """Return the newest hashes, and those of older ids that are still written somewhere.
+
+    An id that spec or a Job still bears would otherwise be taken for a new one as soon as it is forgotten.
+    """
+    if len(recent) <= MAX_RECENT_RUN_IDS:
+        return recent
+    needed = {hash_of(run_id) for run_id in except_ids}
+    return tuple(short for place, short in enumerate(recent) if place < MAX_RECENT_RUN_IDS or short in needed)
 
 
 def build_next_state_run_id(status: DiemJobStatus) -> RunId:

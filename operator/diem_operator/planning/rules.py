@@ -118,9 +118,10 @@ def displayed_run(diemjob: DiemJob) -> RunStatus | None:
     """
     spec, status = diemjob.spec, diemjob.status
     live = find_live_run(status)
-    if live is not None:
-        return _stopping(live) if is_stop_wanted(spec) and live.phase is not Phase.STOPPING else live
     due = find_due_start(spec, status, diemjob.metadata.uid)
+    if live is not None:
+        must_end = is_stop_wanted(spec) or (due is not None and not due.is_by_state)
+        return _stopping(live) if must_end and live.phase is not Phase.STOPPING else live
     if due is not None:
         return _announced(due.id, Phase.SUBMITTED, status)
     unaccounted = find_unaccounted_ids(spec, status, diemjob.metadata.uid)

@@ -9,7 +9,7 @@ from diem_operator.model.diemjob import DiemJobStatus, Phase, RunStatus
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import Condition
 from diem_operator.model.names import ANNOTATION_REQUESTED_AT, ANNOTATION_REQUESTED_BY
-from diem_operator.planning.ids import find_state_start, is_seen, remember
+from diem_operator.planning.ids import find_state_start, forget_old, is_seen, remember
 from diem_operator.planning.rules import StartRequest, build_next_number, find_due_start
 from diem_operator.planning.world import World
 
@@ -33,6 +33,7 @@ def settle(world: World, status: DiemJobStatus, *, starts_nothing: bool = False)
         observed_state=spec.state if is_answered else status.observed_state,
         phase=Phase.STOPPED if status.run is None else status.run.phase,
         runs=status.runs[: spec.run_history_limit],
+        recent_run_ids=_forget_old_ids(world, status),
     )
     return msgspec.structs.replace(status, conditions=_build_conditions(world, status))
 
@@ -47,6 +48,15 @@ def _is_start_answered(world: World, status: DiemJobStatus) -> bool:
     holds_due_start = world.due is not None and is_seen(status, world.due.id)
     due = find_due_start(world.diemjob.spec, status, world.diemjob.metadata.uid)
     return holds_start_by_state or holds_due_start or due is None
+
+
+def _forget_old_ids(world: World, status: DiemJobStatus) -> tuple[str, ...]:
+    """Bound recentRunIds when an id has been added; not otherwise, as that alone is not worth a write."""
+    recent, spec = status.recent_run_ids, world.diemjob.spec
+    if recent == world.diemjob.status.recent_run_ids:
+        return recent
+    ids = [entry.id for entry in spec.requests] + [job.run_id for job in world.owned if job.run_id]
+    return forget_old(recent, except_ids=ids if spec.run is None else [spec.run.id, *ids])
 
 
 def with_run(status: DiemJobStatus, run: RunStatus) -> DiemJobStatus:
@@ -136,7 +146,8 @@ def _build_condition(
 ) -> Condition:
     value = "True" if is_true else "False"
     previous = next((condition for condition in status.conditions if condition.type == kind), None)
-    since = previous.last_transition_time if previous is not None and previous.status == value else None
+    is_unchanged = previous is not None and previous.status == value and not _has_new_run(world, status)
+    since = previous.last_transition_time if previous is not None and is_unchanged else None
     return Condition(
         type=kind,
         status=value,
@@ -144,3 +155,9 @@ def _build_condition(
         message=message,
         last_transition_time=since or world.now.replace(microsecond=0),
     )
+
+
+def _has_new_run(world: World, status: DiemJobStatus) -> bool:
+    """Whether the conditions speak of another run than before, so that their time begins anew."""
+    before, after = world.diemjob.status.run, status.run
+    return after is not None and (before is None or before.id != after.id)

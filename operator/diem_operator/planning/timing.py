@@ -19,26 +19,17 @@ MIN_FINISHED_JOB_SECONDS = 60.0
 
 
 def find_start_deadline_seconds_left(world: World, run: RunStatus) -> float | None:
-    """Return the seconds until spec.startDeadlineSeconds is over for this run; None where it does not apply."""
+    """Return the seconds until spec.startDeadlineSeconds is over for this run; None where it does not apply.
+
+    Counted from the Job's creation, or, while there is none, from when the run was recorded; never from requestedAt,
+    which is the caller's text.
+    """
     limit = world.diemjob.spec.start_deadline_seconds
     if limit is None or run.phase not in {Phase.SUBMITTED, Phase.PENDING}:
         return None
-    since = _parse_time(run.requested_at) or _find_created_at(world, run) or _find_reconciling_since(world)
-    return limit - world.age_seconds(since)
-
-
-def _parse_time(text: str) -> datetime | None:
-    """Return an RFC 3339 time; None for anything else a person may have written."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
-def _find_created_at(world: World, run: RunStatus) -> datetime | None:
     job = world.find_job(run)
-    return None if job is None else job.metadata.creation_timestamp
+    since = _find_reconciling_since(world) if job is None else job.metadata.creation_timestamp
+    return limit - world.age_seconds(since)
 
 
 def _find_reconciling_since(world: World) -> datetime | None:

@@ -84,6 +84,8 @@ class DiemJobController:
         """Take a DiemJob as a watch told it; the type is None for one that was listed."""
         diemjob = _decode(raw, DiemJob)
         if diemjob is None:
+            # Nothing may be decided on what it was before; its Jobs go on, and a live read tells when it makes sense.
+            self._store.remove_diemjob(_key_of(raw))
             return
         if event_type == "DELETED":
             changed = self._store.remove_diemjob(diemjob.key, metadata=diemjob.metadata)
@@ -204,12 +206,16 @@ def _fields(key: ObjectKey) -> dict[str, str]:
     return {"namespace": key.namespace, "diemjob": key.name}
 
 
+def _key_of(raw: RawObject) -> ObjectKey:
+    metadata = raw.get("metadata", {})
+    return ObjectKey(namespace=str(metadata.get("namespace", "")), name=str(metadata.get("name", "")))
+
+
 def _decode(raw: RawObject, kind: type[T]) -> T | None:
     """Return the typed object; None, with a log line, for one that the schema should have refused."""
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        metadata = raw.get("metadata", {})
-        key = ObjectKey(namespace=str(metadata.get("namespace", "")), name=str(metadata.get("name", "")))
-        logger.error("Ignored a %s that does not fit its schema: %s", kind.__name__, error, extra=_fields(key))  # noqa: TRY400 - the traceback would add nothing
+        fields = _fields(_key_of(raw))
+        logger.error("Ignored a %s that does not fit its schema: %s", kind.__name__, error, extra=fields)  # noqa: TRY400 - the traceback would add nothing
         return None

@@ -61,7 +61,7 @@ class Memory:
         if result.attempt.outcome is PostOutcome.CREATED:
             failures = 0
         recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
-        delay = max(result.retry_after_seconds, self._backoff_seconds(failures))
+        delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures))
         recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
 
     def note_inspection(self, key: ObjectKey, uid: Uid, inspection: Inspection) -> None:

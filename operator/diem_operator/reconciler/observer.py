@@ -1,10 +1,13 @@
 """Gathers the world a decision rests on: from the store, or, where absence must be proven, from the API server."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from diem_operator.cluster.errors import NotFound
+import msgspec
+
+from diem_operator.cluster.errors import ClusterError, NotFound
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
@@ -14,11 +17,13 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
 from diem_operator.planning.rules import find_live_run
 from diem_operator.planning.steps import Wait
-from diem_operator.planning.world import World
+from diem_operator.planning.world import Inspection, World
 from diem_operator.reconciler.inspector import Inspector
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
+
+logger = logging.getLogger(__name__)
 
 UNWATCHED_SECONDS: Final = 5.0
 """Between two live looks at a Job that watches do not select."""
@@ -82,7 +87,13 @@ class Observer:
 
     async def inspect(self, job: Job, world: World) -> None:
         """Look up why the Job's pods are not as they should be, for the next decision."""
-        inspection = await self._inspector.inspect(job)
+        try:
+            inspection = await self._inspector.inspect(job)
+        except ClusterError as error:
+            # Why a pod is missing is worth a look, and not worth holding up what else is to be done.
+            logger.warning("Could not look up the pods of Job %s: %s", job.key, error)
+            known = world.inspection or Inspection(job_uid=job.uid, at=self._now())
+            inspection = msgspec.structs.replace(known, job_uid=job.uid, at=self._now())
         self._memory.note_inspection(world.diemjob.key, world.diemjob.metadata.uid, inspection)
 
     async def refresh(self, key: ObjectKey) -> None:

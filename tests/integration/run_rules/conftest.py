@@ -42,9 +42,9 @@ def operator(operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
 def workspace(simulated_cluster: LocalCluster, oracle: Oracle) -> Iterator[Workspace]:
     """Make a namespace; its deletion is asked for when the test is over, and not waited for."""
     name = f"team-{uuid4().hex[:8]}"
-    simulated_cluster.kubectl("create", "namespace", name)
+    oracle.create_namespace(name)
     yield Workspace(cluster=simulated_cluster, oracle=oracle, namespace=name)
-    simulated_cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    oracle.delete_namespace(name)
 
 
 @pytest.fixture

@@ -195,21 +195,16 @@ def test_two_writers_make_one_job_per_run(
     ):
         assert first.is_leader
         assert second.is_leader
-        manifests = [make_manifest(name, state="running", run={"id": "r1"}) for name in names]
-        workspace.create_as_written({"apiVersion": "v1", "kind": "List", "items": manifests})
-
-        def find_runs() -> list[dict[str, object]]:
-            found = [workspace.oracle.find_diemjob(workspace.namespace, name) for name in names]
-            return [diemjob.get("status", {}).get("run", {}) for diemjob in found]
-
-        workspace.wait_until("all ran", lambda: [run.get("phase") for run in find_runs()] == ["Completed"] * MANY)
+        for name in names:
+            workspace.create_as_written(make_manifest(name, state="running", run={"id": "r1"}))
+        workspace.wait_all(names, "Completed")
         workspace.wait_until(
             "people are told",
             lambda: workspace.event_reasons == ["RunCompleted"] * MANY + ["RunStarted"] * MANY,
         )
 
     assert len(workspace.jobs) == MANY
-    assert {run["jobUid"] for run in find_runs()} == {job["metadata"]["uid"] for job in workspace.jobs}
+    assert {run["jobUid"] for run in workspace.find_runs(names)} == {job["metadata"]["uid"] for job in workspace.jobs}
     errors = [entry for operator in (first, second) for entry in operator.log if entry["level"] == "error"]
     assert errors == []
 
@@ -241,16 +236,11 @@ def test_api_server_that_is_killed_under_many_starts_costs_no_run(
 ) -> None:
     names = [f"etl-{number}" for number in range(MANY)]
     with leading(operator_kubeconfig, directory) as operator:
-        manifests = [make_manifest(name, state="running", run={"id": "r1"}) for name in names]
-        workspace.create_as_written({"apiVersion": "v1", "kind": "List", "items": manifests})
+        for name in names:
+            workspace.create_as_written(make_manifest(name, state="running", run={"id": "r1"}))
         workspace.cluster.apiserver.kill()
         workspace.cluster.apiserver.start()
-
-        def find_phases() -> list[str]:
-            found = [workspace.oracle.find_diemjob(workspace.namespace, name) for name in names]
-            return [diemjob.get("status", {}).get("phase", "") for diemjob in found]
-
-        workspace.wait_until("all ran", lambda: find_phases() == ["Completed"] * MANY, within_seconds=60)
+        workspace.wait_all(names, "Completed", within_seconds=60)
         assert operator.process.poll() is None
 
     assert len(workspace.jobs) == MANY

@@ -239,14 +239,11 @@ def test_wrong_parameters_fail_the_run_without_a_job(workspace: Workspace, given
 
 
 def test_diemjobs_beside_each_other_do_not_meet(workspace: Workspace, operator: OperatorProcess) -> None:
-    for number in range(8):
-        workspace.create_as_written(make_manifest(f"etl-{number}", pod=SHORT, state="running", run={"id": "same"}))
+    names = [f"etl-{number}" for number in range(8)]
+    for name in names:
+        workspace.create_as_written(make_manifest(name, pod=SHORT, state="running", run={"id": "same"}))
 
-    def find_phases() -> list[str]:
-        found = [workspace.oracle.find_diemjob(workspace.namespace, f"etl-{number}") for number in range(8)]
-        return [diemjob.get("status", {}).get("phase", "") for diemjob in found]
+    workspace.wait_all(names, "Completed")
 
-    workspace.wait_until("all ran", lambda: find_phases() == ["Completed"] * 8)
-    assert len(workspace.jobs) == 8
-    assert len({job["metadata"]["name"] for job in workspace.jobs}) == 8
+    assert len({run["jobUid"] for run in workspace.find_runs(names)}) == len(workspace.jobs) == 8
     assert operator.process.poll() is None

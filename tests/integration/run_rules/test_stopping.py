@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.run_rules.audit import Audit
-from tests.integration.run_rules.workspace import FOREVER, Workspace
+from tests.integration.run_rules.workspace import FOREVER, Workspace, make_manifest
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -79,21 +79,23 @@ def test_run_that_waits_for_its_job_can_be_stopped(workspace: Workspace) -> None
 def test_run_that_finished_before_its_stop_arrived_is_completed(
     workspace: Workspace, operator: OperatorProcess
 ) -> None:
-    workspace.create(state="running", run={"id": "r1"}, pod=FOREVER)
-    workspace.wait_run("Running")
+    """Several at once, because it is open which news the operator hears first: the stop is to be one of them."""
+    names = [f"etl-{number}" for number in range(8)]
+    for name in names:
+        workspace.create_as_written(make_manifest(name, pod=FOREVER, state="running", run={"id": "r1"}))
+    workspace.wait_all(names, "Running")
 
     with paused(operator):
-        workspace.stop("r1")
+        for name in names:
+            stop = [{"op": "add", "path": "/spec/run/stop", "value": {}}]
+            workspace.oracle.patch_diemjob(workspace.namespace, name, stop)
         workspace.steer_pods(run_for="1ms")
         workspace.wait_until(
-            "the Job is complete",
-            lambda: any(found["type"] == "Complete" for found in workspace.jobs[0]["status"].get("conditions", [])),
+            "the Jobs are over", lambda: all("completionTime" in job["status"] for job in workspace.jobs)
         )
-    workspace.wait_run("Completed", "r1")
-    workspace.wait_answered()
+    workspace.wait_all(names, "Completed")
 
-    assert find_accounts(workspace) == [("r1", "Completed", "Completed")]
-    assert len(workspace.jobs) == 1
+    assert len(workspace.jobs) == len(names)
 
 
 def test_stop_of_a_run_that_is_over_changes_nothing(workspace: Workspace) -> None:

@@ -172,7 +172,8 @@ def test_namespace_that_is_being_deleted_ends_quietly(workspace: Workspace, oper
     workspace.create(state="running", run={"id": "r1"}, pod=FOREVER)
     workspace.wait_run("Running", "r1")
 
-    workspace.kubectl("delete", "namespace", workspace.namespace, "--wait=true", "--timeout=30s")
+    workspace.oracle.delete_namespace(workspace.namespace)
+    workspace.wait_until("Jobs and pods are gone", lambda: not workspace.jobs and not workspace.pods)
 
     lines = [entry for entry in operator.log if entry.get("namespace") == workspace.namespace]
     assert [entry for entry in lines if entry["level"] == "error"] == []

@@ -1,7 +1,7 @@
 """A namespace with DiemJobs in it: what people write there, and what becomes of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,23 +63,24 @@ class Workspace:
         return self.create_as_written(make_manifest(pod=pod, **spec))
 
     def create_as_written(self, manifest: Manifest) -> Manifest:
-        self.kubectl("create", "--filename", "-", input=json.dumps(manifest))
+        self.oracle.create_diemjob(self.namespace, manifest)
         return manifest
 
     def apply(self, manifest: Manifest, *flags: str) -> None:
         self.kubectl("apply", *flags, "--filename", "-", input=json.dumps(manifest))
 
     def patch(self, **spec: Any) -> None:  # noqa: ANN401 - JSON
-        """Change fields of the DiemJob's spec."""
-        self.kubectl("patch", "diemjob", NAME, "--type=merge", "--patch", json.dumps({"spec": spec}))
+        """Write fields of the DiemJob's spec, each as a whole."""
+        operations = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in spec.items()]
+        self.oracle.patch_diemjob(self.namespace, NAME, operations)
 
     def start(self, run_id: str, **run: Any) -> None:  # noqa: ANN401 - JSON
         """Ask for a run by id, as the API does."""
-        self._replace(state="running", run={"id": run_id, **run})
+        self.patch(state="running", run={"id": run_id, **run})
 
     def stop(self, run_id: str) -> None:
         """Ask for the end of a run, as the API does."""
-        self._replace(state="stopped", run={"id": run_id, "stop": {"requestedBy": "apikey/test"}})
+        self.patch(state="stopped", run={"id": run_id, "stop": {"requestedBy": "apikey/test"}})
 
     def forge_job(self, run_id: str, *, number: int, finished_seconds_ago: int | None) -> None:
         """Create the Job of a run behind the operator's back, as a late write would; None: it is not finished.
@@ -126,11 +127,6 @@ class Workspace:
         changes = [f"simulated.localcluster/{key.replace('_', '-')}={value}" for key, value in annotations.items()]
         self.kubectl("annotate", "pods", "--all", "--overwrite", *changes)
 
-    def _replace(self, **spec: Any) -> None:  # noqa: ANN401 - JSON
-        """Write fields of the DiemJob's spec as a whole."""
-        operations = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in spec.items()]
-        self.kubectl("patch", "diemjob", NAME, "--type=json", "--patch", json.dumps(operations))
-
     # What is there
 
     @property
@@ -162,6 +158,11 @@ class Workspace:
     def pods(self) -> list[dict[str, Any]]:
         return self.oracle.list_pods(self.namespace)
 
+    def find_runs(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the latest runs of several DiemJobs; empty where there was none."""
+        found = [self.oracle.find_diemjob(self.namespace, name) for name in names]
+        return [diemjob.get("status", {}).get("run", {}) for diemjob in found]
+
     @property
     def event_reasons(self) -> list[str]:
         """The reasons of all Events about the DiemJob, sorted."""
@@ -183,6 +184,14 @@ class Workspace:
         wanted = {name: value for name, value in expected.items() if value is not None}
         self.wait_until(f"the run is {wanted}", lambda: wanted.items() <= self.run.items())
         return self.run
+
+    def wait_all(self, names: Sequence[str], phase: str, *, within_seconds: float = WITHIN_SECONDS) -> None:
+        """Return when the latest runs of several DiemJobs are in this phase."""
+        self.wait_until(
+            f"all are {phase}",
+            lambda: {run.get("phase") for run in self.find_runs(names)} == {phase},
+            within_seconds=within_seconds,
+        )
 
     def wait_answered(self) -> None:
         """Return when the operator has answered the spec as it is now: all that it would start is started."""

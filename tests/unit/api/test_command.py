@@ -59,6 +59,10 @@ def test_body_without_an_id_is_refused(body: dict[str, Any]) -> None:
     assert problem.message == 'the body needs "id", a text: the name or an alias of a job'
 
 
+def test_longest_id_is_looked_up() -> None:
+    assert len(parse({"id": "x" * 512}).job_id) == 512
+
+
 def test_overlong_id_is_refused_and_not_sent_back() -> None:
     problem = refuse({"id": "x" * 513})
 

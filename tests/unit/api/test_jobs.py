@@ -17,6 +17,7 @@ from diem_operator.cluster.errors import Conflict, OutcomeUnknown
 from diem_operator.model.diemapikey import Action
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus, ParameterDeclaration, Phase, State
 from diem_operator.model.names import RunId
+from diem_operator.planning.rules import displayed_phase
 from tests.unit.api.fake_cluster import FakeCluster, FakeEndpoint
 from tests.unit.api.objects import NIGHTLY, NOW, make_diemjob, make_diemjob_in, make_entry, observe_run
 
@@ -291,6 +292,26 @@ async def test_waiting_stop_is_answered_when_the_run_is_over(office: Office) -> 
     assert (reply.message, reply.diemjob.status.phase) == ("job stopped", Phase.STOPPED)
 
 
+async def test_end_that_was_waited_for_is_confirmed_by_a_live_read(office: Office) -> None:
+    office.store(make_diemjob_in(Phase.RUNNING))
+    asking = await office.ask_and_wait(Action.STOP)
+
+    office.operate(Phase.STOPPED)
+
+    await asyncio.wait_for(asking, 1)
+    assert office.diemjobs.gets == [NIGHTLY]
+
+
+async def test_answer_to_a_write_needs_no_live_read_although_it_may_last(office: Office) -> None:
+    office.store(make_diemjob())
+    await office.ask(Action.START)
+
+    reply = await office.ask(Action.STOP)
+
+    assert displayed_phase(reply.diemjob) is Phase.STOPPED
+    assert office.diemjobs.gets == []
+
+
 async def test_waiting_status_is_answered_when_the_run_is_over(office: Office) -> None:
     office.store(make_diemjob_in(Phase.RUNNING))
     asking = await office.ask_and_wait(Action.STATUS)
@@ -336,17 +357,26 @@ async def test_accepted_command_is_logged_with_who_asked(office: Office, caplog:
     office.store(make_diemjob())
 
     await office.ask(Action.START)
-    await office.ask(Action.START)
+    await office.ask(Action.STOP)
 
-    (record,) = caplog.records
-    fields = {name: vars(record)[name] for name in ("namespace", "diemjob", "run", "requested_by")}
-    assert record.getMessage() == "Accepted a start"
-    assert fields == {
+    assert [record.getMessage() for record in caplog.records] == ["Accepted a start", "Accepted a stop"]
+    names = ("namespace", "diemjob", "run", "requested_by")
+    assert {name: vars(caplog.records[0])[name] for name in names} == {
         "namespace": "team-a",
         "diemjob": "nightly",
         "run": "api-1",
         "requested_by": ENTRY.requested_by,
     }
+
+
+async def test_command_without_effect_is_not_logged(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "diem_operator.api")
+    office.store(make_diemjob_in(Phase.RUNNING))
+
+    await office.ask(Action.START)
+    await office.ask(Action.STATUS)
+
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("is_effective", [has_begun, has_ended])

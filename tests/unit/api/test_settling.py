@@ -181,6 +181,15 @@ async def test_replay_is_answered_from_the_cache(diemjobs: FakeEndpoint[DiemJob]
     assert diemjobs.gets == []
 
 
+async def test_live_read_is_remembered(diemjobs: FakeEndpoint[DiemJob]) -> None:
+    cache = JobCache()
+    stored = diemjobs.store(make_diemjob())
+
+    await build_settler(diemjobs, cache).read(stored.key)
+
+    assert cache.get(stored.key) == stored
+
+
 async def test_diemjob_that_is_gone_is_an_unknown_job(diemjobs: FakeEndpoint[DiemJob]) -> None:
     stored = diemjobs.store(make_diemjob())
     diemjobs.remove(stored.key)

@@ -158,7 +158,7 @@ async def test_write_to_a_name_that_does_not_resolve_was_not_sent() -> None:
 async def test_write_to_a_server_that_speaks_no_tls_was_not_sent(server: ScriptedServer) -> None:
     session = ApiServer(Credentials(server=f"https://127.0.0.1:{server.port}"))
     with pytest.raises(RequestNotSent):
-        await write(session, timeout_seconds=1)
+        await write(session, timeout_seconds=5)
     await session.close()
     assert server.requests == []
 
@@ -363,7 +363,7 @@ async def test_two_servers_at_once_do_not_share_connections() -> None:
         sessions = [ApiServer(Credentials(server=server.url)) for server in (one, other)]
         one.plays(answer(200, {"n": 1}))
         other.plays(answer(200, {"n": 2}))
-        bodies = [await session.request("GET", "/", timeout_seconds=1) for session in sessions]
+        bodies = [await session.request("GET", "/", timeout_seconds=30) for session in sessions]
         assert bodies == [b'{"n": 1}', b'{"n": 2}']
         for session in sessions:
             await session.close()

@@ -50,7 +50,7 @@ async def test_request_without_an_answer_has_no_status() -> None:
     told: list[Told] = []
     client = ApiServer(Credentials(server="http://127.0.0.1:1"), on_request=lambda *args: told.append(args))
     with pytest.raises(RequestNotSent):
-        await client.request("GET", "/api/v1/pods", timeout_seconds=1)
+        await client.request("GET", "/api/v1/pods", timeout_seconds=30)
     await client.close()
     assert [entry[:3] for entry in told] == [("GET", "pods", None)]
 

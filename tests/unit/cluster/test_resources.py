@@ -98,7 +98,7 @@ async def test_answer_of_another_form_is_an_error_that_does_not_quote_it(
         await cluster.diemjobs.get(KEY)
     assert "hunter2" not in str(caught.value)
     with pytest.raises(UndecodableAnswer):
-        await cluster.jobs.create("team-a", {}, timeout_seconds=1)
+        await cluster.jobs.create("team-a", {}, timeout_seconds=30)
 
 
 async def test_undecodable_list_is_an_error(server: ScriptedServer, cluster: Cluster) -> None:
@@ -111,7 +111,7 @@ async def test_undecodable_list_is_an_error(server: ScriptedServer, cluster: Clu
 async def test_status_patch_goes_to_the_status_with_its_precondition(server: ScriptedServer, cluster: Cluster) -> None:
     server.plays(answer(200, diemjob(version=11)))
     patch = {"metadata": {"resourceVersion": "10"}, "status": {"phase": "Running"}}
-    stored = await cluster.diemjobs.patch_status(KEY, patch, timeout_seconds=1)
+    stored = await cluster.diemjobs.patch_status(KEY, patch, timeout_seconds=30)
     (request,) = server.requests
     assert stored.metadata.resource_version == "11"
     assert (request.method, request.path) == ("PATCH", "/apis/diem.io/v1/namespaces/team-a/diemjobs/nightly/status")
@@ -125,14 +125,14 @@ async def test_blind_status_patch_is_a_mistake(
     server: ScriptedServer, cluster: Cluster, patch: dict[str, object]
 ) -> None:
     with pytest.raises(ValueError, match="resourceVersion"):
-        await cluster.diemjobs.patch_status(KEY, patch, timeout_seconds=1)
+        await cluster.diemjobs.patch_status(KEY, patch, timeout_seconds=30)
     assert server.requests == []
 
 
 async def test_failed_test_of_a_json_patch_is_a_conflict(server: ScriptedServer, cluster: Cluster) -> None:
     server.plays(answer(422, failure(422, "Invalid")))
     with pytest.raises(Conflict):
-        await cluster.diemjobs.patch_json(KEY, [{"op": "test", "path": "/a", "value": 1}], timeout_seconds=1)
+        await cluster.diemjobs.patch_json(KEY, [{"op": "test", "path": "/a", "value": 1}], timeout_seconds=30)
     (request,) = server.requests
     assert request.headers["content-type"] == "application/json-patch+json"
 
@@ -141,7 +141,7 @@ async def test_json_patch_to_an_invalid_object_is_no_conflict(server: ScriptedSe
     details = {"causes": [{"reason": "FieldValueInvalid", "field": "spec.state"}]}
     server.plays(answer(422, failure(422, "Invalid") | {"details": details}))
     with pytest.raises(Invalid):
-        await cluster.diemjobs.patch_json(KEY, [], timeout_seconds=1)
+        await cluster.diemjobs.patch_json(KEY, [], timeout_seconds=30)
 
 
 @pytest.mark.parametrize("version", ["50", None])
@@ -149,7 +149,7 @@ async def test_job_is_deleted_only_if_it_is_the_one_that_was_seen(
     server: ScriptedServer, cluster: Cluster, version: str | None
 ) -> None:
     server.plays(answer(200, failure(200, "") | {"status": "Success"}))
-    await cluster.jobs.delete(KEY, uid=Uid("u"), resource_version=version, propagation="Foreground", timeout_seconds=1)
+    await cluster.jobs.delete(KEY, uid=Uid("u"), resource_version=version, propagation="Foreground", timeout_seconds=30)
     (request,) = server.requests
     assert (request.method, request.path) == ("DELETE", "/apis/batch/v1/namespaces/team-a/jobs/nightly")
     expected = {"uid": "u"} if version is None else {"uid": "u", "resourceVersion": "50"}
@@ -176,7 +176,7 @@ async def test_unclear_answer_to_a_deletion_leaves_the_outcome_unknown(
 
 async def delete(cluster: Cluster) -> Job | None:
     return await cluster.jobs.delete(
-        KEY, uid=Uid("u"), resource_version=None, propagation="Foreground", timeout_seconds=1
+        KEY, uid=Uid("u"), resource_version=None, propagation="Foreground", timeout_seconds=30
     )
 
 
@@ -201,13 +201,13 @@ async def test_secret_is_decoded_and_never_shown(server: ScriptedServer, cluster
 async def test_token_is_issued_and_never_shown(server: ScriptedServer, cluster: Cluster) -> None:
     status = {"token": "hunter2", "expirationTimestamp": "2030-01-02T03:04:05Z"}
     server.plays(answer(201, {"status": status}), answer(201, {"status": {"token": 2}}))
-    issued = await cluster.service_accounts.create_token(KEY, lifetime_seconds=600, timeout_seconds=1)
+    issued = await cluster.service_accounts.create_token(KEY, lifetime_seconds=600, timeout_seconds=30)
     assert issued.token == "hunter2"
     assert "hunter2" not in repr(issued)
     assert server.requests[0].path == "/api/v1/namespaces/team-a/serviceaccounts/nightly/token"
     assert body(server.requests[0])["spec"] == {"expirationSeconds": 600}
     with pytest.raises(UndecodableAnswer):
-        await cluster.service_accounts.create_token(KEY, lifetime_seconds=600, timeout_seconds=1)
+        await cluster.service_accounts.create_token(KEY, lifetime_seconds=600, timeout_seconds=30)
 
 
 async def test_lease_is_replaced_only_in_the_version_that_was_read(server: ScriptedServer, cluster: Cluster) -> None:
@@ -216,7 +216,7 @@ async def test_lease_is_replaced_only_in_the_version_that_was_read(server: Scrip
         spec=LeaseSpec(holder_identity="me", lease_duration_seconds=6),
     )
     server.plays(answer(200, {"metadata": {"name": "nightly"}}))
-    await cluster.leases.update(lease, timeout_seconds=1)
+    await cluster.leases.update(lease, timeout_seconds=30)
     (request,) = server.requests
     assert request.method == "PUT"
     assert body(request)["kind"] == "Lease"

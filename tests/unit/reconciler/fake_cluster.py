@@ -136,8 +136,7 @@ class FakeApiServer(ApiServer):
         self.edit("jobs", key, lambda raw: raw.update(status=status))
 
     def find(self, plural: str, key: ObjectKey) -> RawObject | None:
-        found = self._objects.get(Place(plural, key.namespace, key.name))
-        return copy.deepcopy(found)
+        return copy.deepcopy(self._objects.get(Place(plural, key.namespace, key.name)))
 
     def list_all(self, plural: str) -> list[RawObject]:
         return [copy.deepcopy(raw) for place, raw in self._objects.items() if place.plural == plural]

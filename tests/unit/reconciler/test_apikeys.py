@@ -198,6 +198,19 @@ async def test_key_deleted_meanwhile_is_forgotten() -> None:
         await reconcile_all(term, 1)
 
     assert term.cluster.apikeys.patches == []
+    assert term.controller.stored_count == 0
+
+
+async def test_deletion_of_an_unknown_key_or_of_an_older_version_is_ignored() -> None:
+    term = Term()
+    stored = term.store(make_key())
+    older = msgspec.structs.replace(stored.metadata, resource_version="1")
+    unknown = make_key().named("unknown", uid="uid-9").build()
+
+    for apikey in (unknown, msgspec.structs.replace(stored, metadata=older)):
+        term.controller.observe_apikey("DELETED", msgspec.to_builtins(apikey))
+
+    assert term.controller.stored_count == 1
 
 
 async def test_failing_cluster_is_tried_again() -> None:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
+from diem_operator.cluster.errors import OutcomeUnknown
 from diem_operator.model.diemjob import Phase
-from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import LABEL_DIEMJOB, LABEL_MANAGED_BY
-from diem_operator.reconciler.scope import Scope
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import FakeApiServer, refusal
@@ -210,156 +209,6 @@ async def test_job_created_anew_while_the_old_one_is_looked_up_stays_known(shell
     await shell.observer.refresh(KEY)
 
     assert find_job_names(shell) == [job_key.name]
-
-
-# LISTs
-
-
-async def test_start_lists_both_kinds_in_full(shell: Shell) -> None:
-    shell.apply(name="a")
-    shell.apply(name="b")
-    shell.server.pending_events.clear()
-
-    keys = await shell.observer.start()
-
-    assert [key.name for key in sorted(keys)] == ["a", "b"]
-    assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
-
-
-async def test_start_forgets_what_an_earlier_term_remembered(shell: Shell) -> None:
-    shell.server.fail("POST jobs", OutcomeUnknown("no answer"))
-    uid = shell.start("r1").metadata.uid
-    await shell.reconcile()
-
-    await shell.observer.start()
-
-    assert shell.memory.find(KEY, uid).attempt is None
-
-
-async def test_lists_that_agree_cost_no_further_request(shell: Shell) -> None:
-    await start_run(shell)
-
-    assert await shell.observer.resync() == set()
-    assert await shell.observer.refresh_if_doubtful(KEY) is False
-    assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
-
-
-async def test_deletion_that_no_watch_told_is_found(shell: Shell) -> None:
-    job_key = await start_run(shell)
-    shell.server.remove("jobs", job_key)
-    shell.server.pending_events.clear()
-
-    assert await shell.observer.resync() == {KEY}
-    assert await shell.observer.refresh_if_doubtful(KEY) is True
-    assert find_job_names(shell) == []
-
-
-async def test_change_that_no_watch_told_is_found(shell: Shell) -> None:
-    shell.apply()
-    shell.tell()
-    shell.apply(state="stopped")
-    shell.server.pending_events.clear()
-
-    assert await shell.observer.resync() == {KEY}
-    assert shell.store.find_diemjob(KEY) == shell.diemjob()
-
-
-async def test_restored_control_plane_is_found(shell: Shell) -> None:
-    shell.apply()
-    restore = shell.server.back_up()
-    await start_run(shell)
-    restore()
-
-    assert await shell.observer.resync() == {KEY}
-    assert await shell.observer.refresh_if_doubtful(KEY) is True
-    assert shell.store.find_diemjob(KEY) == shell.diemjob()
-
-
-async def test_what_a_restored_control_plane_has_again_is_found(shell: Shell) -> None:
-    shell.apply()
-    shell.tell()
-    restore = shell.server.back_up()
-    shell.server.remove("diemjobs", KEY)
-    shell.tell()
-    restore()
-
-    assert await shell.observer.resync() == {KEY}
-    await shell.observer.refresh_if_doubtful(KEY)
-
-    assert shell.store.find_diemjob(KEY) == shell.diemjob()
-
-
-@pytest.mark.parametrize("what", ["LIST diemjobs", "LIST jobs"])
-async def test_deletion_while_a_list_is_on_its_way_is_not_undone(shell: Shell, what: str) -> None:
-    job_key = await start_run(shell)
-
-    def delete() -> None:
-        shell.server.remove("jobs", job_key)
-        shell.server.remove("diemjobs", KEY)
-        shell.tell()
-
-    shell.server.meanwhile(what, delete, is_answered=True)
-    await shell.observer.resync()
-
-    assert shell.store.list_jobs() == []
-    assert shell.store.list_diemjobs() == []
-
-
-async def test_doubt_remains_until_a_read_succeeds(shell: Shell) -> None:
-    job_key = await start_run(shell)
-    shell.server.remove("jobs", job_key)
-    shell.server.pending_events.clear()
-    await shell.observer.resync()
-    shell.server.fail("LIST jobs", OutcomeUnknown("no answer"))
-
-    with pytest.raises(OutcomeUnknown):
-        await shell.observer.refresh_if_doubtful(KEY)
-
-    assert await shell.observer.refresh_if_doubtful(KEY) is True
-    assert await shell.observer.refresh_if_doubtful(KEY) is False
-
-
-async def test_object_that_cannot_be_decoded_spoils_no_list_and_only_its_own_refresh(shell: Shell) -> None:
-    shell.apply()
-    shell.apply(name="other")
-    shell.tell()
-
-    def spoil(raw: RawObject) -> None:
-        raw["spec"]["state"] = "sideways"
-
-    shell.server.edit("diemjobs", KEY, spoil)
-    shell.server.pending_events.clear()
-
-    assert await shell.observer.resync() == {KEY}
-    with pytest.raises(UndecodableAnswer):
-        await shell.observer.refresh_if_doubtful(KEY)
-
-
-# Scope
-
-
-@pytest.mark.parametrize(
-    ("scope", "listed", "served"),
-    [
-        pytest.param(Scope(), (None,), ["a", "b", "own"], id="everything"),
-        pytest.param(Scope(excluded=("own",)), (None,), ["a", "b"], id="all but the operator's own"),
-        pytest.param(Scope(namespaces=("a", "b")), ("a", "b"), ["a", "b"], id="some"),
-        pytest.param(Scope(namespaces=("a", "own"), excluded=("own",)), ("a",), ["a"], id="some, less its own"),
-        pytest.param(Scope(namespaces=("own",), excluded=("own",)), (), [], id="nothing at all"),
-    ],
-)
-async def test_only_served_namespaces_are_looked_at(
-    scope: Scope, listed: tuple[str | None, ...], served: list[str]
-) -> None:
-    shell = Shell(scope)
-    for namespace in ("a", "b", "own"):
-        shell.apply(namespace=namespace)
-
-    keys = await shell.observer.start()
-
-    assert listed == scope.listed
-    assert [key.namespace for key in sorted(keys)] == served
-    assert [namespace for namespace in ("a", "b", "own") if scope.serves(namespace)] == served
 
 
 # Pods
