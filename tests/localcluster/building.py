@@ -6,7 +6,9 @@ The cache lies outside the checkout. A program appears in it whole or not at all
 import os
 import platform
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from types import MappingProxyType
 from tests.localcluster import system_packages
 from tests.localcluster.errors import BuildError
 from tests.localcluster.locking import exclusive
+from tests.localcluster.processes import signal_group
 from tests.localcluster.programs import DEVELOPERS_PROGRAMS, Program, Recipe
 from tests.localcluster.reporting import Log
 from tests.localcluster.toolchain import find_go
@@ -122,19 +125,24 @@ def _politely(command: list[str]) -> list[str]:
 
 def _run_with_heartbeat(command: list[str], recipe: Recipe, log: Log) -> None:
     started = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=recipe.program.folder,
-        env=os.environ | recipe.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as building:
+    with (
+        tempfile.TemporaryDirectory(prefix="diem-build-") as scratch,
+        subprocess.Popen(
+            command,
+            cwd=recipe.program.folder,
+            # A go that is killed leaves gigabytes in its scratch folder, so that one is ours.
+            env=os.environ | recipe.environment | {"GOTMPDIR": scratch},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as building,
+    ):
         try:
             output = _wait(building, lambda: log(f"{recipe.program.name}: {time.monotonic() - started:.0f} s so far"))
         except BaseException:
-            building.terminate()
+            signal_group(building.pid, signal.SIGKILL)  # with its compilers, which would go on writing
             raise
     if building.returncode != 0:
         raise BuildError(f"`{' '.join(command)}` in {recipe.program.folder} failed: {output.strip()[-2000:]}")

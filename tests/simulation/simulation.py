@@ -368,9 +368,22 @@ class Simulation:
 
     # Rest
 
-    def rest(self) -> None:
-        """Let everything land and nothing fail until nothing moves, and judge what is then."""
-        self._land_everything()
+    def rest(self, *, is_late_first: bool = True) -> None:
+        """Let everything land and nothing fail until nothing moves, and judge what is then.
+
+        Args:
+            is_late_first: whether what is late lands before the rest or disturbs it.
+        """
+        self._finish_commands()
+        if not is_late_first:
+            self._come_to_rest()
+        while self.late:
+            self.land_late(0)
+        self._come_to_rest()
+        if self.diemjob is not None and not self.diemjob.metadata.is_being_deleted:
+            self.ledger.judge_rest(self.diemjob)
+
+    def _come_to_rest(self) -> None:
         leader = self._ensure_leader()
         for is_last in (False, True):
             steps = 0
@@ -379,8 +392,6 @@ class Simulation:
                 assert steps <= MAX_STEPS_TO_REST, "there is no rest"
             if not is_last:
                 leader.begin_resync()
-        if self.diemjob is not None and not self.diemjob.metadata.is_being_deleted:
-            self.ledger.judge_rest(self.diemjob)
 
     def rest_for_long(self) -> None:
         """Rest, let every limit pass, and see that nothing writes any more."""
@@ -401,12 +412,30 @@ class Simulation:
             self.rest()
         assert (self.server.diemjob, dict(self.server.jobs)) == before, "an idle DiemJob was written"
 
-    def _land_everything(self) -> None:
+    def lose_status_at_rest(self) -> None:
+        """Wipe the status of a DiemJob that had run: no Job may be made or touched because of it."""
+        self.rest_for_long()
+        diemjob = self.diemjob
+        if diemjob is not None and diemjob.metadata.annotations.get(ANNOTATION_RECORDED_UID) == diemjob.metadata.uid:
+            before = dict(self.server.jobs)
+            self.wipe_status()
+            self.rest()
+            assert self.server.jobs == before, "a lost status changed Jobs"
+
+    def restore_at_rest(self) -> None:
+        """Delete the DiemJob and restore it from a backup: a request for the old one may start nothing."""
+        self.rest_for_long()
+        diemjob = self.diemjob
+        if diemjob is not None and diemjob.spec.run is not None and diemjob.spec.run.target_uid is not None:
+            self.delete_diemjob(is_foreground=False)
+            self.restore_diemjob()
+            self.rest()
+            assert not self.server.find_owned_jobs(), "a restored request started a Job"
+
+    def _finish_commands(self) -> None:
         self.server.is_quota_exceeded = False
         while self.commands:
             self.go_on_with_command(0)
-        while self.late:
-            self.land_late(0)
 
     def _ensure_leader(self) -> OperatorProcess:
         if self.leader is None:

@@ -205,14 +205,32 @@ class RunRules(RuleBasedStateMachine):
         self.world.crash(place, may_land=may_land)
 
     @rule(place=operators)
+    def depose_during_a_write(self, place: int) -> None:
+        request = self.world.operators[place].request
+        if request is not None and request.is_write:
+            self.world.elect(1 - place)
+
+    @rule(place=operators)
     def elect(self, place: int) -> None:
         self.world.elect(place)
 
     # Rest
 
+    @rule(is_late_first=st.booleans())
+    def rest(self, is_late_first: bool) -> None:
+        self.world.rest(is_late_first=is_late_first)
+
     @rule()
-    def rest(self) -> None:
-        self.world.rest()
+    def rest_for_long(self) -> None:
+        self.world.rest_for_long()
+
+    @rule()
+    def lose_status_at_rest(self) -> None:
+        self.world.lose_status_at_rest()
+
+    @rule()
+    def restore_at_rest(self) -> None:
+        self.world.restore_at_rest()
 
     @invariant()
     def shows_no_older_end_than_what_was_accepted(self) -> None:

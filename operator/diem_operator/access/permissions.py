@@ -56,7 +56,10 @@ def authorize(entry: KeyEntry, *, action: Action, job_id: str, find: FindDiemJob
 
 
 def find_reference(entry: KeyEntry, job_id: str) -> Reference | None:
-    """Return what an id means, None for a namespace that the key does not open; what follows the first slash is a name."""
+    """Return what an id means, None for a namespace that the key does not open.
+
+    What follows the first slash is a name or an alias.
+    """
     namespace, slash, text = job_id.partition("/")
     if not slash:
         return Reference(namespace=entry.namespaces[0], text=job_id)
@@ -70,7 +73,8 @@ def is_visible(entry: KeyEntry, diemjob: DiemJob) -> bool:
         return False
     texts = [diemjob.metadata.name, *diemjob.spec.aliases]
     qualified = [f"{namespace}/{text}" for text in texts]
-    # What holds a slash is never taken for a name of the own namespace, so no alias can pose as another namespace's job.
+    # What holds a slash is never taken for a name of the own namespace, so that no alias can pose as a job of another
+    # namespace.
     plain = [text for text in texts if "/" not in text] if namespace == entry.namespaces[0] else []
     callable_by = [*plain, *qualified]
     return any(is_match(pattern, text) for pattern in entry.jobs for text in callable_by)

@@ -72,6 +72,21 @@ def test_job_does_not_exist_for_the_key(jobs: tuple[str, ...], job_id: str) -> N
     assert ask(make_entry(jobs=jobs), job_id) == Authorization(answer=Answer.UNKNOWN_JOB)
 
 
+@pytest.mark.parametrize(
+    ("jobs", "job_id"),
+    [
+        pytest.param(("team-b/report-*",), "poser", id="by name"),
+        pytest.param(("team-b/report-*",), "team-a/poser", id="by name with the own namespace"),
+        pytest.param(("team-b/report-*",), "team-a/team-b/report-x", id="by the alias"),
+        pytest.param(("team-b/report-x",), "poser", id="exact glob"),
+    ],
+)
+def test_alias_with_a_slash_does_not_pose_as_a_job_of_another_namespace(jobs: tuple[str, ...], job_id: str) -> None:
+    poser = make_diemjob("poser", aliases=("team-b/report-x",))
+
+    assert ask(make_entry(jobs=jobs), job_id, poser) == Authorization(answer=Answer.UNKNOWN_JOB)
+
+
 def test_finder_that_offers_a_foreign_job_is_not_believed() -> None:
     answer = authorize(make_entry(), action=Action.STATUS, job_id="nightly", find=lambda _: [FOREIGN]).answer
 

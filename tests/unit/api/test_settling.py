@@ -6,7 +6,7 @@ from diem_operator.api.cache import JobCache
 from diem_operator.api.errors import Problem, ProblemKind, UnknownJob
 from diem_operator.api.live import LiveReader
 from diem_operator.api.settling import MAX_TRIES, Attempt, BadParameters, Decision, Settler
-from diem_operator.cluster.errors import Conflict, Forbidden, OutcomeUnknown
+from diem_operator.cluster.errors import Conflict, Forbidden, NotFound, OutcomeUnknown
 from diem_operator.model.diemjob import DiemJob, State
 from diem_operator.model.names import RunId
 from diem_operator.planning.commands import NoChange, Refusal, RefusalKind, Write
@@ -203,4 +203,12 @@ async def test_refused_write_is_not_tried_again(diemjobs: FakeEndpoint[DiemJob])
     diemjobs.failures.append(Forbidden("no"))
 
     with pytest.raises(Forbidden):
+        await build_settler(diemjobs).settle(stored, write_on)
+
+
+async def test_diemjob_that_is_gone_by_the_time_of_the_write_is_an_unknown_job(diemjobs: FakeEndpoint[DiemJob]) -> None:
+    stored = diemjobs.store(make_diemjob())
+    diemjobs.failures.append(NotFound("not found"))
+
+    with pytest.raises(UnknownJob):
         await build_settler(diemjobs).settle(stored, write_on)

@@ -1,5 +1,6 @@
 """Requests have the form that the API server expects, and its answers become typed objects."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -8,6 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from diem_operator.cluster.client import ApiServer
+from diem_operator.cluster.endpoint import DECODED_AT_ONCE
 from diem_operator.cluster.errors import Conflict, Invalid, NotFound, UndecodableAnswer
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.job import Job
@@ -68,6 +70,36 @@ async def test_list_whose_pages_expire_is_taken_at_once(server: ScriptedServer, 
     listing = await cluster.diemjobs.list()
     assert (len(listing.items), listing.resource_version) == (2, "200")
     assert query(server.requests[-1]) == {}
+
+
+class OnePage(ApiServer):
+    """An API server whose one answer is there at once, so that no waiting for it lets others have their turn."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def request(self, *_: object, **__: object) -> bytes:
+        return self._content
+
+
+async def test_others_get_their_turns_while_a_long_list_is_decoded() -> None:
+    rounds = 10
+    items = [diemjob(f"job-{number}") for number in range(rounds * DECODED_AT_ONCE)]
+    cluster = Cluster(OnePage(json.dumps(page(*items)).encode()))
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count_turns())
+    listing = await cluster.diemjobs.list()
+    other.cancel()
+
+    assert len(listing.items) == len(items)
+    assert turns >= rounds
 
 
 async def test_null_is_an_empty_list(server: ScriptedServer, cluster: Cluster) -> None:

@@ -1,8 +1,17 @@
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.localcluster import building, programs
+from tests.localcluster import building, processes, programs
+
+FAKE_GO = """#!/bin/sh
+[ "$1" = version ] && exec echo go version go1.99.0 linux/amd64
+echo $$ > "$TOLD"
+touch "$GOTMPDIR/half-made"
+exec sleep 1000
+"""
 
 
 @pytest.fixture
@@ -50,3 +59,28 @@ def test_developers_folder_is_asked_only_for_what_it_has_by_convention(
 
     with pytest.raises(AssertionError, match="nothing was to be done, but"):
         building.obtain([programs.KWOK], _fail)
+
+
+def test_interrupted_build_ends_with_all_that_it_started_and_leaves_nothing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(FAKE_GO)
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(building, "_HEARTBEAT_SECONDS", 0.1)
+
+    with pytest.raises(KeyboardInterrupt):
+        building.obtain([programs.ETCD], _interrupt_at_heartbeat)
+
+    assert not processes.signal_group(int((tmp_path / "told").read_text()), 0)
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert [path for path in cache.rglob("*etcd*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def _interrupt_at_heartbeat(line: str) -> None:
+    if "so far" in line:
+        raise KeyboardInterrupt

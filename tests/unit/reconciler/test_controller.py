@@ -200,6 +200,18 @@ async def test_diemjob_that_became_undecodable_spoils_only_itself(
         await eventually(lambda: shell.has_phase(Phase.PENDING))
 
 
+async def test_diemjob_whose_new_version_cannot_be_decoded_is_not_decided_on_by_its_old_one(shell: Shell) -> None:
+    shell.start("r1")
+    shell.tell()
+    assert shell.store.find_diemjob(KEY) is not None
+
+    shell.server.edit("diemjobs", KEY, lambda raw: raw["spec"].update(state="sideways"))
+    await shell.reconcile()
+
+    assert shell.store.find_diemjob(KEY) is None
+    assert shell.server.calls == []
+
+
 async def test_what_has_to_wait_is_looked_at_again_without_an_event(shell: Shell) -> None:
     shell.start("r1")
     for at in (1, 2):

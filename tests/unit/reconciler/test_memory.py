@@ -71,6 +71,16 @@ def test_api_server_that_asks_for_a_longer_pause_gets_it() -> None:
     assert attempt.retry_in_seconds == 33
 
 
+def test_pause_that_the_api_server_asks_for_has_a_limit() -> None:
+    memory = make_memory()
+
+    memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED, retry_after_seconds=86400), now_seconds=0)
+
+    attempt = memory.find(KEY, UID).find_attempt(now_seconds=0)
+    assert attempt is not None
+    assert attempt.retry_in_seconds == MAX_RETRY_SECONDS
+
+
 def test_failures_are_counted_per_run() -> None:
     memory = make_memory()
     note_failures(memory, 5)

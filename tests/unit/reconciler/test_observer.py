@@ -243,6 +243,21 @@ async def test_events_are_asked_for_only_where_there_is_no_pod(shell: Shell) -> 
     assert shell.server.calls[-1] == "LIST pods"
 
 
+async def test_look_at_the_pods_that_fails_holds_nothing_up_and_is_repeated_at_the_next_interval(shell: Shell) -> None:
+    shell.start("r1")
+    wait = await shell.reconcile()
+    shell.server.fail("LIST pods", OutcomeUnknown("no answer"))
+
+    wait = await shell.retry(wait)
+    assert shell.server.count("LIST pods") == 1
+
+    await shell.reconcile()
+    assert shell.server.count("LIST pods") == 1
+
+    await shell.retry(wait)
+    assert shell.server.count("LIST pods") == 2
+
+
 def put_pod(server: FakeApiServer, job_key: ObjectKey) -> None:
     labels = {"batch.kubernetes.io/job-name": job_key.name}
     server.put("pods", {"metadata": {"namespace": NAMESPACE, "name": "pod-1", "labels": labels}})
