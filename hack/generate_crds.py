@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse_arguments(arguments)
     try:
         files = build_files(_read_openapi(options))
-    except (UnconvertibleSchemaError, subprocess.CalledProcessError) as error:
+    except (UnconvertibleSchemaError, OSError, subprocess.CalledProcessError) as error:
         print(f"Nothing was written: {error}", file=sys.stderr)
         return 2
     changed = find_differences(files)

@@ -1,7 +1,5 @@
 """Builders of the objects that tests speak of; each has what its sentence needs and is valid in all else."""
 
-# ruff: noqa: ANN401 - builders pass fields on to types that know them
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -35,6 +35,7 @@ def run(node: NodeKind, *, port: int, folder: Path) -> None:
         publish(stack, workspace, token=token)
         say(build_welcome(_build_facts(stack, workspace, token)))
         follow(stack)
+    say("Everything is removed")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The CustomResourceDefinitions themselves: how they are applied, and what kubectl tells of them."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -63,7 +64,11 @@ def test_definitions_are_established_and_nothing_is_wrong_with_them(cluster: Loc
     assert conditions == {"diemapikeys.diem.io": fine, "diemjobs.diem.io": fine}
 
 
-def test_schema_of_jobs_is_that_of_this_api_server(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schema_of_jobs_is_that_of_this_api_server(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(cluster.kubectl_path.parent), prepend=os.pathsep)
+
     status = generate_crds.main(["--check", "--kubeconfig", str(cluster.admin_kubeconfig)])
 
     assert (status, capsys.readouterr().out) == (0, ""), "run `python -m hack.generate_crds --refresh`"

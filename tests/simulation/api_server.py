@@ -1,8 +1,9 @@
 """A model of the API server: one DiemJob by name, the Jobs around it, and the rules by which Kubernetes keeps them.
 
 Modelled because decisions rest on it: resourceVersions and preconditions, generations, the status subresource, unique
-names, admission before storage (a quota answers before "already exists" does), foreground deletion, the label selector
-of a watch, owner references without owner. Objects are never changed in place, so a reference to one is a version of it.
+names, admission before storage (a quota answers before "already exists" does), foreground deletion, the label
+selector of a watch, owner references without owner. Objects are never changed in place, so a reference to one is a
+version of it.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Turns every await of the operator on the API server into a request that somebody else lets land, loses or delays.
 
-A coroutine of the operator runs until it needs the API server; what it asks then comes out of `coroutine.send(None)`, and
-the answer goes back in. There is no event loop and no thread, so an order of events that failed fails again.
+A coroutine of the operator runs until it needs the API server; what it asks then comes out of `coroutine.send(None)`,
+and the answer goes back in. There is no event loop and no thread, so an order of events that failed fails again.
 """
 
 import types
@@ -79,7 +79,7 @@ class ModelJobs:
         return _decode(Job, await _ask(Request(f"GET Job {key.name}", False, lambda: self._server.get_job(key.name))))
 
     async def list(self, namespace: str | None = None, *, label_selector: str) -> Listing[Job]:
-        assert label_selector.split("=")[0] in {LABEL_DIEMJOB, "app.kubernetes.io/managed-by"}
+        assert label_selector.split("=", maxsplit=1)[0] in {LABEL_DIEMJOB, "app.kubernetes.io/managed-by"}
         return _decode_list(Job, await _ask(Request("LIST Jobs", False, self._list)))
 
     async def create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> Job:

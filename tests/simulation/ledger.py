@@ -1,7 +1,10 @@
-"""What must never happen, whatever the order of events: every write is judged as it is stored, and the end state at rest.
+"""What must never happen, whatever the order of events.
+
+Every write is judged as it is stored, and the end state when all is at rest.
 
 The ledger keeps the truth that no object keeps: which ids were accepted, which stops were acknowledged, which Jobs were
-made and by whom they were deleted. What the documentation calls a known limit is excused here, by name, and nothing else.
+made and by whom they were deleted. What the documentation calls a known limit is excused here, by name, and nothing
+else.
 """
 
 from dataclasses import dataclass, field
@@ -72,7 +75,7 @@ class Ledger(Watcher):
         self._judge_other_jobs(raw)
         number = find_state_start(run_id)
         if number is not None:
-            self.state_starts += 1
+            self.state_starts += run_id not in self.deleted_by_hand
             assert self.state_starts <= self.state_starts_due, f"{run_id} starts although state did not become running"
 
     def _judge_other_jobs(self, raw: RawObject) -> None:

@@ -43,7 +43,7 @@ class OperatorProcess:
         is_leader: what it believes; the simulation sees to it that no other believes it too.
         wakes_at: when it wants to look again without being told to; None for never.
         is_dirty: it was told something that it has not looked at yet.
-        requests: how many it has made.
+        sent: every request it has made, in order.
     """
 
     server: ModelApiServer
@@ -53,7 +53,7 @@ class OperatorProcess:
     request: Request | None = None
     is_dirty: bool = False
     wakes_at: float | None = None
-    requests: int = 0
+    sent: list[str] = field(default_factory=list)
     told: dict[Kind, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,7 +161,7 @@ class OperatorProcess:
         self.request = None
         try:
             self.request = step()
-            self.requests += 1
+            self.sent.append(self.request.text)
         except StopIteration as stop:
             self._coroutine = None
             self._end(stop.value)

@@ -4,6 +4,7 @@ A move that makes no sense at the moment does nothing, so that any sequence of m
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
@@ -14,8 +15,8 @@ from diem_operator.planning.commands import (
     STARTED,
     STOPPED,
     Caller,
-    NoChange,
     Outcome,
+    Refusal,
     StartCommand,
     Write,
     plan_start,
@@ -127,10 +128,11 @@ class Simulation:
         return True
 
     def _acknowledge(self, command: ClientCommand, outcome: Outcome) -> None:
+        if isinstance(outcome, Refusal):
+            return
         if isinstance(outcome, Write) and outcome.message == STARTED:
             self.ledger.accepted.append(outcome.run_id)
-        is_stopped = isinstance(outcome, Write | NoChange) and outcome.message == STOPPED
-        if command.stops and is_stopped and outcome.run_id is not None and self.diemjob is not None:
+        if command.stops and outcome.message == STOPPED and outcome.run_id is not None and self.diemjob is not None:
             is_same = command.seen.metadata.uid == self.diemjob.metadata.uid
             is_current = isinstance(outcome, Write) or command.seen.spec == self.diemjob.spec
             if is_same and is_current and not self.ledger.is_wiped:
@@ -320,10 +322,8 @@ class Simulation:
         """A request lands, and its sender never hears of it."""
         operator = self.operators[place]
         if operator.request is not None:
-            try:
+            with suppress(ClusterError):
                 operator.request.carry_out()
-            except ClusterError:
-                pass
             operator.fail(OutcomeUnknown("the answer was lost"))
 
     def lose_request(self, place: int, *, is_known: bool) -> None:
@@ -488,5 +488,3 @@ def find_known_ids(diemjob: DiemJob) -> list[RunId]:
 def find_replayable_ids(diemjob: DiemJob) -> list[RunId]:
     """Return ids that a caller could send again with their Idempotency-Key."""
     return [run_id for run_id in find_known_ids(diemjob) if run_id.startswith("key-")]
-
-

@@ -1,7 +1,6 @@
 """Hypothesis chooses the order of events; the ledger judges. Set DIEM_HYPOTHESIS_PROFILE=deep for a long search."""
 
 import os
-from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,14 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from diem_operator.model.names import RunId
-from diem_operator.planning.ids import is_seen
 from tests.simulation.simulation import Simulation, find_known_ids, find_replayable_ids
 
 settings.register_profile(
     "quick", max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.register_profile(
-    "deep", max_examples=int(os.environ.get("N","20000")), stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
+    "deep", max_examples=20_000, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
 )
 PROFILE = settings.get_profile(os.environ.get("DIEM_HYPOTHESIS_PROFILE", "quick"))
 

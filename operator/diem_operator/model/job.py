@@ -7,6 +7,9 @@ import msgspec
 from diem_operator.model.metadata import Condition, ObjectKey, ObjectMeta, OwnerReference, Resource, key_of
 from diem_operator.model.names import ANNOTATION_RUN_ID, ANNOTATION_RUN_NUMBER, API_VERSION, DIEMJOB_KIND, RunId, Uid
 
+_MAX_NUMBER_LENGTH = 9
+"""Anybody who may edit a Job can write its annotations; a longer number is none of ours."""
+
 
 class JobSpec(Resource, frozen=True, kw_only=True):
     """`spec` of a Job."""
@@ -53,7 +56,8 @@ class Job(Resource, frozen=True, kw_only=True):
     def run_number(self) -> int:
         """The number noted when the Job was made; 0 where there is none. For display only."""
         value = self.metadata.annotations.get(ANNOTATION_RUN_NUMBER, "")
-        return int(value) if value.isascii() and value.isdigit() else 0
+        is_number = value.isascii() and value.isdigit() and len(value) <= _MAX_NUMBER_LENGTH
+        return int(value) if is_number else 0
 
     @property
     def owner(self) -> OwnerReference | None:

@@ -141,11 +141,14 @@ def _find_running(diemjob: DiemJob) -> RunId | None:
 
 
 def _find_stop_target(diemjob: DiemJob) -> RunRequest | None:
-    """Return the run to stop, as `spec.run` is to name it: the unseen request, else the live run, else the due."""
+    """Return the run to stop, as `spec.run` is to name it: the unseen request, else the live run, else the due.
+
+    An unseen request counts while it would start, or has been stopped already; one that starts nothing is not meant.
+    """
     spec, status, uid = diemjob.spec, diemjob.status, diemjob.metadata.uid
     live = find_live_run(status)
     due = find_due_start(spec, status, uid)
-    if spec.run is not None and not is_seen(status, spec.run.id) and (live or due):
+    if spec.run is not None and not is_seen(status, spec.run.id) and (due or (live and spec.run.stop)):
         return spec.run
     if live is not None:
         return _request_for(spec, live.id, diemjob)

@@ -70,7 +70,7 @@ class Oracle:
         return _read(self._core.list_namespaced_event, namespace)
 
 
-def _read(method: Any, namespace: str) -> list[dict[str, Any]]:  # noqa: ANN401 - the package has no types
+def _read(method: Any, namespace: str) -> list[dict[str, Any]]:
     answer = method(namespace, _preload_content=False, _request_timeout=TIMEOUT_SECONDS)
     found: list[dict[str, Any]] = json.loads(answer.data)["items"]
     return found

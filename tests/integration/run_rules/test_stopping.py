@@ -1,26 +1,13 @@
 """What ends a run, when it counts as ended, and that every accepted request is accounted for."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from tests.integration.operator_process import OperatorProcess
 from tests.integration.run_rules.audit import Audit
+from tests.integration.run_rules.faults import paused
 from tests.integration.run_rules.workspace import FOREVER, Workspace, make_manifest
 
 pytestmark = pytest.mark.usefixtures("operator")
-
-
-@contextmanager
-def paused(operator: OperatorProcess) -> Iterator[None]:
-    """Freeze the operator while the block runs; shorter than its lease."""
-    operator.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        operator.process.send_signal(signal.SIGCONT)
 
 
 def find_accounts(workspace: Workspace) -> list[tuple[str, str, str]]:

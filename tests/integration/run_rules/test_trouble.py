@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 slow = pytest.mark.skipif("DIEM_SLOW_TESTS" not in os.environ, reason="takes over a minute; set DIEM_SLOW_TESTS")
 
 
-def make_pod_manifest(**pod_spec: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def make_pod_manifest(**pod_spec: Any) -> dict[str, Any]:
     """Return a DiemJob that is asked to run, with more in its pods' spec."""
     manifest = make_manifest(state="running", run={"id": "r1"})
     manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= pod_spec

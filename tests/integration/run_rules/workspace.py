@@ -1,6 +1,7 @@
 """A namespace with DiemJobs in it: what people write there, and what becomes of it."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ NEVER_STARTS = {"start-after": "never"}
 Manifest = dict[str, Any]
 
 
-def make_manifest(name: str = NAME, *, pod: Mapping[str, str] | None = None, **spec: Any) -> Manifest:  # noqa: ANN401 - JSON
+def make_manifest(name: str = NAME, *, pod: Mapping[str, str] | None = None, **spec: Any) -> Manifest:
     """Return a DiemJob as a person writes it.
 
     Args:
@@ -58,7 +59,7 @@ class Workspace:
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - named as in subprocess.run
         return self.cluster.kubectl("--namespace", self.namespace, *arguments, input=input)
 
-    def create(self, *, pod: Mapping[str, str] | None = None, **spec: Any) -> Manifest:  # noqa: ANN401 - JSON
+    def create(self, *, pod: Mapping[str, str] | None = None, **spec: Any) -> Manifest:
         """Create the DiemJob; return the manifest."""
         return self.create_as_written(make_manifest(pod=pod, **spec))
 
@@ -69,12 +70,12 @@ class Workspace:
     def apply(self, manifest: Manifest, *flags: str) -> None:
         self.kubectl("apply", *flags, "--filename", "-", input=json.dumps(manifest))
 
-    def patch(self, **spec: Any) -> None:  # noqa: ANN401 - JSON
+    def patch(self, **spec: Any) -> None:
         """Write fields of the DiemJob's spec, each as a whole."""
         operations = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in spec.items()]
         self.oracle.patch_diemjob(self.namespace, NAME, operations)
 
-    def start(self, run_id: str, **run: Any) -> None:  # noqa: ANN401 - JSON
+    def start(self, run_id: str, **run: Any) -> None:
         """Ask for a run by id, as the API does."""
         self.patch(state="running", run={"id": run_id, **run})
 
@@ -166,8 +167,12 @@ class Workspace:
     @property
     def event_reasons(self) -> list[str]:
         """The reasons of all Events about the DiemJob, sorted."""
-        events = self.oracle.list_events(self.namespace)
-        return sorted(event["reason"] for event in events if event["involvedObject"]["kind"] == "DiemJob")
+        return sorted(reason for _, reason in self.count_events().elements())
+
+    def count_events(self) -> Counter[tuple[str, str]]:
+        """Return how many Events there are of each reason about each DiemJob."""
+        objects = [(event["involvedObject"], event["reason"]) for event in self.oracle.list_events(self.namespace)]
+        return Counter((about["name"], reason) for about, reason in objects if about["kind"] == "DiemJob")
 
     def find_condition(self, kind: str) -> dict[str, Any]:
         return next(found for found in self.status.get("conditions", [{"type": kind}]) if found["type"] == kind)

@@ -35,7 +35,7 @@ def make_diemjob(
     namespace: str = NAMESPACE,
     version: int = 1,
     status: DiemJobStatus | None = None,
-    **spec: Any,  # noqa: ANN401 - DiemJobSpec's fields
+    **spec: Any,
 ) -> DiemJob:
     metadata = ObjectMeta(
         name=name, namespace=namespace, uid=Uid(f"uid-of-{namespace}-{name}"), resource_version=str(version)
@@ -56,7 +56,7 @@ def make_run(phase: Phase, *, run_id: str = "run-1", number: int = 1) -> RunStat
     )
 
 
-def make_diemjob_in(phase: Phase, *, run_id: str = "run-1", version: int = 1, **spec: Any) -> DiemJob:  # noqa: ANN401 - DiemJobSpec's fields
+def make_diemjob_in(phase: Phase, *, run_id: str = "run-1", version: int = 1, **spec: Any) -> DiemJob:
     """Return a DiemJob whose run `run_id` the operator has brought into this phase."""
     run = make_run(phase, run_id=run_id)
     state = State.STOPPED if phase is Phase.STOPPING else State.RUNNING
@@ -78,7 +78,7 @@ def observe_run(diemjob: DiemJob, phase: Phase, *, number: int = 1) -> DiemJobSt
     )
 
 
-def make_apikey(token: str, *, name: str = "ci", namespace: str = NAMESPACE, **spec: Any) -> DiemApiKey:  # noqa: ANN401 - DiemApiKeySpec's fields
+def make_apikey(token: str, *, name: str = "ci", namespace: str = NAMESPACE, **spec: Any) -> DiemApiKey:
     metadata = ObjectMeta(
         name=name,
         namespace=namespace,
@@ -91,7 +91,7 @@ def make_apikey(token: str, *, name: str = "ci", namespace: str = NAMESPACE, **s
     return DiemApiKey(metadata=metadata, spec=DiemApiKeySpec(**spec), status=status)
 
 
-def make_entry(**spec: Any) -> KeyEntry:  # noqa: ANN401 - DiemApiKeySpec's fields
+def make_entry(**spec: Any) -> KeyEntry:
     registry = KeyRegistry(KeySettings(max_lifetime_seconds=0))
     registry.put(make_apikey("text", **spec))
     (entry,) = registry.find_claims(hash_token("text"))

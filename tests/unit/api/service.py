@@ -54,7 +54,7 @@ class Service:
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send(headers=given | more, body=json.dumps(body).encode())
 
-    def add_key(self, **spec: Any) -> str:  # noqa: ANN401 - DiemApiKeySpec's fields
+    def add_key(self, **spec: Any) -> str:
         """Make another key and return its token."""
         token = secrets.token_urlsafe()
         self.cluster.apikeys.store(make_apikey(token, **{"name": secrets.token_hex(4)} | spec))

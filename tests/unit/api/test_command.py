@@ -21,7 +21,7 @@ def parse(
     )
 
 
-def refuse(body: dict[str, Any], **more: Any) -> Problem:  # noqa: ANN401 - parse's arguments
+def refuse(body: dict[str, Any], **more: Any) -> Problem:
     with pytest.raises(Problem) as refusal:
         parse(body, **more)
     return refusal.value

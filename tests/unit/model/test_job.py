@@ -36,7 +36,7 @@ def test_run_id_is_the_annotation() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("7", 7), ("007", 7), ("", 0), ("-7", 0), ("7.5", 0), ("seven", 0), ("٧", 0), ("²", 0)],  # noqa: RUF001 - digits that are not ASCII
+    [("7", 7), ("007", 7), ("", 0), ("-7", 0), ("7.5", 0), ("seven", 0), ("٧", 0), ("²", 0), ("9" * 5000, 0)],  # noqa: RUF001 - digits that are not ASCII
 )
 def test_run_number_that_is_none_is_zero(text: str, number: int) -> None:
     assert make_job(annotations={ANNOTATION_RUN_NUMBER: text}).run_number == number

@@ -69,7 +69,9 @@ def test_object_is_being_deleted_from_its_deletion_timestamp_on() -> None:
 def test_event_was_last_seen(given: dict[str, datetime], expected: datetime) -> None:
     metadata = ObjectMeta(name="event", creation_timestamp=seconds_ago(9))
 
-    assert Event(metadata=metadata, **given).last_seen_at == expected
+    event = msgspec.structs.replace(Event(metadata=metadata), **given)
+
+    assert event.last_seen_at == expected
 
 
 def test_event_without_any_time_was_seen_at_no_time() -> None:

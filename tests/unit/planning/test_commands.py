@@ -27,7 +27,7 @@ CALLER = Caller(requested_by="apikey/1", now=NOW)
 AT = "2030-01-02T03:04:05.000Z"
 
 
-def start(diemjob: DiemJob, run_id: str = "r1", **command: Any) -> Outcome:  # noqa: ANN401 - StartCommand's fields
+def start(diemjob: DiemJob, run_id: str = "r1", **command: Any) -> Outcome:
     return plan_start(diemjob, StartCommand(run_id=RunId(run_id), **command), CALLER)
 
 
@@ -47,8 +47,14 @@ def apply_write(diemjob: DiemJob, write: Outcome) -> DiemJobSpec:
     return msgspec.convert(spec, DiemJobSpec)
 
 
-def with_live(phase: Phase = Phase.RUNNING, **fields: Any) -> DiemJob:  # noqa: ANN401 - DiemJobSpec's fields
-    spec = {"state": State.RUNNING, "run": make_request("live")} | fields
+def send(write: Outcome) -> list[RawObject]:
+    """Return the JSON Patch as the API server reads it."""
+    assert isinstance(write, Write)
+    return msgspec.json.decode(msgspec.json.encode(write.operations), type=list[RawObject])
+
+
+def with_live(phase: Phase = Phase.RUNNING, **fields: Any) -> DiemJob:
+    spec: dict[str, Any] = {"state": State.RUNNING, "run": make_request("live")} | fields
     return make_diemjob(status=make_status(make_run("live", phase, number=3)), **spec)
 
 
@@ -78,6 +84,25 @@ def test_start_writes_state_run_and_request() -> None:
     )
     assert spec.run == expected
     assert spec.requests == (accepted("r0", "stop"), accepted("r1"))
+
+
+def test_start_is_one_patch_guarded_by_the_version_it_was_decided_on() -> None:
+    outcome = start(make_diemjob(), fingerprint="print")
+
+    assert send(outcome) == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "100"},
+        {"op": "add", "path": "/spec/state", "value": "running"},
+        {
+            "op": "add",
+            "path": "/spec/run",
+            "value": {"id": "r1", "targetUID": UID, "requestedBy": "apikey/1", "requestedAt": AT},
+        },
+        {
+            "op": "add",
+            "path": "/spec/requests",
+            "value": [{"id": "r1", "action": "start", "by": "apikey/1", "at": AT, "fingerprint": "print"}],
+        },
+    ]
 
 
 def test_times_are_written_in_utc_with_milliseconds() -> None:
@@ -194,7 +219,7 @@ def test_oldest_request_makes_room_once_it_is_accounted_for() -> None:
 
 
 @pytest.mark.parametrize("command", [start, stop])
-def test_request_that_the_operator_has_not_accounted_for_is_not_pushed_out(command: Any) -> None:  # noqa: ANN401 - either
+def test_request_that_the_operator_has_not_accounted_for_is_not_pushed_out(command: Any) -> None:
     diemjob = with_live(requests=full("waiting"), state=State.STOPPED)
 
     outcome = command(diemjob)
@@ -244,6 +269,30 @@ def test_stop_marks_the_run_it_stops(diemjob: DiemJob, target: RunRequest) -> No
     assert (spec.run.stop.requested_by, spec.run.stop.requested_at) == ("apikey/1", AT)
     assert msgspec.structs.replace(spec.run, stop=None) == target
     assert spec.requests[-1] == accepted(target.id, "stop")
+
+
+def test_stop_is_one_patch_guarded_by_the_version_it_was_decided_on() -> None:
+    outcome = stop(with_live())
+
+    assert send(outcome) == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "100"},
+        {"op": "add", "path": "/spec/state", "value": "stopped"},
+        {
+            "op": "add",
+            "path": "/spec/run",
+            "value": {
+                "id": "live",
+                "targetUID": UID,
+                "requestedBy": "apikey/1",
+                "stop": {"requestedBy": "apikey/1", "requestedAt": AT},
+            },
+        },
+        {
+            "op": "add",
+            "path": "/spec/requests",
+            "value": [{"id": "live", "action": "stop", "by": "apikey/1", "at": AT, "fingerprint": "print"}],
+        },
+    ]
 
 
 def test_stop_of_a_live_run_replaces_a_request_that_was_seen() -> None:
@@ -299,6 +348,9 @@ def test_stop_of_a_diemjob_that_is_being_deleted_is_refused() -> None:
         pytest.param(with_live(run=make_request("next")), "next", id="the run that would be stopped"),
         pytest.param(make_diemjob(state=State.RUNNING), "state-1", id="due by state"),
         pytest.param(make_diemjob(status=make_status(make_run("old", Phase.STOPPED))), "old", id="over already"),
+        pytest.param(
+            make_diemjob(status=make_status(make_run("old", Phase.STOPPED, number=4))), "4", id="over, by number"
+        ),
     ],
 )
 def test_expected_run_is_stopped(diemjob: DiemJob, expected_run: str) -> None:
@@ -320,6 +372,22 @@ def test_expected_run_is_stopped(diemjob: DiemJob, expected_run: str) -> None:
             "its run is 'new' (number 5, Completed)",
             id="over and replaced",
         ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, run=make_request("due")),
+            "1",
+            "its run is 'due' (number 1, Submitted)",
+            id="the number of a run that is only announced",
+        ),
+        pytest.param(
+            make_diemjob(
+                state=State.RUNNING,
+                run=make_request("due"),
+                status=make_status(make_run("old", Phase.COMPLETED, number=5)),
+            ),
+            "5",
+            "its run is 'due' (number 6, Submitted)",
+            id="the number of the run before",
+        ),
     ],
 )
 def test_late_stop_never_stops_another_run(diemjob: DiemJob, expected_run: str, current: str) -> None:
@@ -327,3 +395,17 @@ def test_late_stop_never_stops_another_run(diemjob: DiemJob, expected_run: str, 
         kind=RefusalKind.OTHER_RUN_EXPECTED,
         message=f"run {expected_run!r} is not the one a stop would end: {current}; ask for its status and decide again",
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"state": None, "run": make_request("next")}, id="no state"),
+        pytest.param({"run": make_request("next", target_uid=Uid("another"))}, id="meant for another object"),
+    ],
+)
+def test_request_that_starts_nothing_does_not_shield_the_live_run_from_a_stop(fields: dict[str, Any]) -> None:
+    outcome = plan_stop(with_live(**fields), CALLER, fingerprint="", expected_run="live")
+
+    assert isinstance(outcome, Write)
+    assert outcome.run_id == "live"

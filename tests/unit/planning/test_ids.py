@@ -45,6 +45,22 @@ def test_job_name_is_a_dns_label_that_leaves_room_for_pod_suffixes(name: str, ru
     assert len(job_name) <= 50
 
 
+@pytest.mark.parametrize(
+    ("name", "job_name"),
+    [
+        pytest.param("nightly-load", "nightly-load-pwq7xbkzzlc4udlc", id="whole"),
+        pytest.param("a" * 32 + ".b.c", "a" * 32 + "-tfs7mju73z72tfzv", id="cut where a dot stood"),
+    ],
+)
+def test_job_name_stays_the_same_across_releases(name: str, job_name: str) -> None:
+    assert build_job_name(name, UID, RunId("r1")) == job_name
+
+
+def test_hash_of_an_id_stays_the_same_across_releases() -> None:
+    """Status holds these; another hash would make every finished run a new one."""
+    assert hash_of("r1") == "qlz6truv3rvy2gyr"
+
+
 def test_parts_of_a_hash_cannot_be_shifted_into_each_other() -> None:
     assert hash_of("ab", "c") != hash_of("a", "bc")
 
@@ -70,6 +86,14 @@ def test_old_ids_are_forgotten_but_those_still_written_somewhere() -> None:
     kept = forget_old(recent, except_ids=[ids[-1], ids[0], RunId("unknown")])
 
     assert kept == (*recent[:MAX_RECENT_RUN_IDS], recent[-1])
+
+
+def test_first_id_beyond_the_bound_pushes_out_the_oldest() -> None:
+    ids = [RunId(str(number)) for number in range(MAX_RECENT_RUN_IDS)]
+    full = tuple(hash_of(run_id) for run_id in ids)
+
+    assert forget_old(full, except_ids=[]) == full
+    assert forget_old(remember(full, RunId("new")), except_ids=[]) == (hash_of("new"), *full[:-1])
 
 
 def test_nothing_is_forgotten_while_there_is_room() -> None:

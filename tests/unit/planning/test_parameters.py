@@ -10,7 +10,7 @@ from diem_operator.planning.parameters import build_environment, check_parameter
 from tests.builders import make_template
 
 
-def declare(name: str = "DAY", **fields: Any) -> ParameterDeclaration:  # noqa: ANN401 - as the type has them
+def declare(name: str = "DAY", **fields: Any) -> ParameterDeclaration:
     return msgspec.structs.replace(ParameterDeclaration(name=name), **fields)
 
 

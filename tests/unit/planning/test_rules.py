@@ -235,6 +235,36 @@ def test_request_of_a_recorded_run(run_id: str, spec_run: RunRequest | None, exp
             "r1",
             id="stopped before it started",
         ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, run=make_request("old", is_stopped=True), status=live(Phase.RUNNING)),
+            Phase.STOPPING,
+            "old",
+            id="HTTP stop, state healed",
+        ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, status=live(Phase.STOPPING, observed_state=State.STOPPED)),
+            Phase.STOPPING,
+            "old",
+            id="toggled while still stopping",
+        ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, run=make_request("r1", target_uid=Uid("other")), status=over()),
+            Phase.STOPPED,
+            "r1",
+            id="restored request",
+        ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, run=make_request("old"), status=over()),
+            Phase.COMPLETED,
+            "old",
+            id="finished id re-applied",
+        ),
+        pytest.param(
+            make_diemjob(state=State.RUNNING, requests=accepted("r1"), status=over()),
+            Phase.COMPLETED,
+            "old",
+            id="request taken out of the spec",
+        ),
         pytest.param(make_diemjob(run=make_request("r1"), status=over()), Phase.COMPLETED, "old", id="held request"),
     ],
 )
@@ -272,6 +302,12 @@ def test_run_that_is_stopping_is_shown_as_it_is() -> None:
 )
 def test_next_number_is_above_all_others(runs: tuple[RunStatus, ...], number: int) -> None:
     assert build_next_number(make_status(*runs)) == number
+
+
+def test_request_of_a_start_by_state_names_its_requester() -> None:
+    found = find_request_of(make_diemjob().spec, make_run("state-3"))
+
+    assert found == StartRequest(id=RunId("state-3"), requested_by=REQUESTER_STATE)
 
 
 def test_announced_run_has_the_number_it_will_get() -> None:

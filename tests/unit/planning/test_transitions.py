@@ -5,22 +5,15 @@ import pytest
 
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJobStatus, Phase, RunStatus
-from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.transitions import Transition, find_transitions
-
-
-def make_run(run_id: str, phase: Phase, *, number: int = 1, has_job: bool = True, **fields: str) -> RunStatus:
-    run = RunStatus(number=number, id=RunId(run_id), phase=phase, **fields)
-    if not has_job:
-        return run
-    return msgspec.structs.replace(run, job_name=f"job-{run_id}", job_uid=Uid(f"uid-{run_id}"))
+from tests.builders import make_run
 
 
 def make_status(run: RunStatus | None = None, *over: RunStatus) -> DiemJobStatus:
     return DiemJobStatus(run=run, runs=over)
 
 
-SUBMITTED = make_run("r1", Phase.SUBMITTED, has_job=False)
+SUBMITTED = make_run("r1", Phase.SUBMITTED)
 PENDING = make_run("r1", Phase.PENDING)
 RUNNING = make_run("r1", Phase.RUNNING)
 STOPPING = make_run("r1", Phase.STOPPING)
@@ -66,7 +59,7 @@ def test_start_is_told_when_the_run_gets_its_job(before: DiemJobStatus, after: D
 def test_start_names_the_run_and_its_job() -> None:
     (transition,) = find_transitions(make_status(), make_status(PENDING))
 
-    assert transition.message == "Run 1 (r1) started as Job job-r1"
+    assert transition.message == f"Run 1 (r1) started as Job {PENDING.job_name}"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +83,7 @@ def test_start_names_the_run_and_its_job() -> None:
             id="failed",
         ),
         pytest.param(
-            make_run("r1", Phase.FAILED, has_job=False, reason=reasons.JOB_REJECTED, message="no image"),
+            make_run("r1", Phase.FAILED, reason=reasons.JOB_REJECTED, message="no image"),
             reasons.EVENT_JOB_REJECTED,
             "Warning",
             "Run 1 (r1) failed: JobRejected: no image",

@@ -283,7 +283,7 @@ def _check_version(given: Mapping[str, Any], known: RawObject) -> None:
         raise refusal(409, "Conflict", "the object has been modified")
 
 
-def _merge(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
+def _merge(target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -206,9 +206,10 @@ async def test_diemjob_whose_new_version_cannot_be_decoded_is_not_decided_on_by_
     assert shell.store.find_diemjob(KEY) is not None
 
     shell.server.edit("diemjobs", KEY, lambda raw: raw["spec"].update(state="sideways"))
-    await shell.reconcile()
-
+    shell.tell()
     assert shell.store.find_diemjob(KEY) is None
+
+    await shell.reconcile()
     assert shell.server.calls == []
 
 
