@@ -203,7 +203,7 @@ def test_status_of_a_key_is_stored(here: Namespaced) -> None:
     ("status", "expected"),
     [
         ({"phase": "Done"}, 'status.phase: Unsupported value: "Done"'),
-        ({"recentRunIds": ["a"] * 33}, "status.recentRunIds: Too many: 33: must have at most 32 items"),
+        ({"recentRunIds": ["a"] * 257}, "status.recentRunIds: Too many: 257: must have at most 256 items"),
         ({"run": {"id": "1", "phase": "Running"}}, "status.run.number: Required value"),
     ],
 )

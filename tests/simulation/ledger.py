@@ -103,7 +103,8 @@ class Ledger(Watcher):
         before, after = old_diemjob.status, diemjob.status
         self._judge_reasons(before, diemjob)
         if before == DiemJobStatus():
-            self.forgotten |= {*self.accepted, *self.made} if self.is_wiped else set()
+            if self.is_wiped:
+                self.forgotten |= {*self.accepted, *self.made, *map(run_id_of, self.server.find_owned_jobs())}
             self.is_wiped = False
         assert len(after.runs) <= MAX_JOURNALED_RUNS
         assert after.phase is not None

@@ -65,6 +65,7 @@ class Simulation:
         self.commands: list[ClientCommand] = []
         self.late: list[LateRequest] = []
         self.backups: list[RawObject] = []
+        self.leader: OperatorProcess | None = None
         self._ids = 0
 
     # Reading
@@ -72,10 +73,6 @@ class Simulation:
     @property
     def diemjob(self) -> DiemJob | None:
         return None if self.server.diemjob is None else decode(self.server.diemjob)
-
-    @property
-    def leader(self) -> OperatorProcess | None:
-        return next((operator for operator in self.operators if operator.is_leader), None)
 
     # Callers of the HTTP API
 
@@ -278,26 +275,32 @@ class Simulation:
 
     # Operators
 
-    def elect(self, place: int) -> None:
-        """Another replica gains the lease; what the old leader has sent already may still land."""
-        operator = self.operators[place]
-        if operator.is_leader:
+    def elect(self, place: int, *, is_noticed: bool = True) -> None:
+        """Another replica gains the lease; what the old leader has sent already may still land.
+
+        Args:
+            place: of the replica.
+            is_noticed: whether the old leader knows; if not, it goes on as if it led, which its lease should prevent.
+        """
+        operator, old = self.operators[place], self.leader
+        if operator is old:
             return
-        old = self.leader
-        if old is not None:
+        if old is not None and is_noticed:
             self._leave_request_behind(old)
             old.restart()
         self.ledger.note_memory_lost()
         operator.restart()
         operator.lead()
+        self.leader = operator
 
     def crash(self, place: int, *, may_land: bool) -> None:
         """A process ends, with or without a last request still on its way."""
         operator = self.operators[place]
         if may_land:
             self._leave_request_behind(operator)
-        if operator.is_leader:
+        if operator is self.leader:
             self.ledger.note_memory_lost()
+            self.leader = None
         operator.restart()
 
     def reconcile(self, place: int) -> None:
@@ -312,7 +315,7 @@ class Simulation:
         if operator.request is None:
             return
         try:
-            value = operator.request.carry_out()
+            value = self._land(operator.request.carry_out, is_late=operator is not self.leader)
         except ClusterError as error:
             operator.fail(error)
         else:
@@ -323,7 +326,7 @@ class Simulation:
         operator = self.operators[place]
         if operator.request is not None:
             with suppress(ClusterError):
-                operator.request.carry_out()
+                self._land(operator.request.carry_out, is_late=operator is not self.leader)
             operator.fail(OutcomeUnknown("the answer was lost"))
 
     def lose_request(self, place: int, *, is_known: bool) -> None:
@@ -342,13 +345,15 @@ class Simulation:
     def land_late(self, place: int) -> None:
         if self.late:
             late = self.late.pop(place % len(self.late))
-            self.ledger.is_late = True
-            try:
-                late.carry_out()
-            except ClusterError:
-                pass
-            finally:
-                self.ledger.is_late = False
+            with suppress(ClusterError):
+                self._land(late.carry_out, is_late=True)
+
+    def _land(self, carry_out: Callable[[], object], *, is_late: bool) -> object:
+        self.ledger.is_late = is_late
+        try:
+            return carry_out()
+        finally:
+            self.ledger.is_late = False
 
     def _leave_request_behind(self, operator: OperatorProcess) -> None:
         if operator.request is not None and operator.request.is_write:
@@ -385,6 +390,9 @@ class Simulation:
 
     def _come_to_rest(self) -> None:
         leader = self._ensure_leader()
+        for operator in self.operators:
+            if operator.is_leader and operator is not leader:
+                operator.restart()
         for is_last in (False, True):
             steps = 0
             while self._take_one_step_to_rest(leader):

@@ -208,9 +208,9 @@ class RunRules(RuleBasedStateMachine):
         if request is not None and request.is_write:
             self.world.elect(1 - place)
 
-    @rule(place=operators)
-    def elect(self, place: int) -> None:
-        self.world.elect(place)
+    @rule(place=operators, is_noticed=st.booleans())
+    def elect(self, place: int, is_noticed: bool) -> None:
+        self.world.elect(place, is_noticed=is_noticed)
 
     # Rest
 

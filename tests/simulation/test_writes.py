@@ -8,7 +8,7 @@ from tests.simulation.simulation import Simulation
 
 news = ["tell DiemJob", "tell Job", "reconcile"]
 before_its_pod_runs = st.lists(st.sampled_from([*news, "begin"]), max_size=15)
-while_it_runs = st.lists(st.sampled_from([*news, "ready", "minute"]), max_size=15)
+while_it_runs = st.lists(st.sampled_from([*news, "ready"]), max_size=15)
 
 
 def make_idle_world() -> Simulation:
@@ -27,8 +27,6 @@ def move(world: Simulation, name: str) -> None:
         world.operators[0].tell("Job", 1)
     elif name == "reconcile":
         world.finish_reconcile(0)
-    elif name == "minute":
-        world.pass_time(60)
     else:
         world.advance_job(0, name)
 

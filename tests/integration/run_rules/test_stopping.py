@@ -55,7 +55,7 @@ def test_run_whose_pod_never_started_can_be_stopped(workspace: Workspace) -> Non
 
 
 def test_run_that_waits_for_its_job_can_be_stopped(workspace: Workspace) -> None:
-    workspace.kubectl("create", "quota", "none", "--hard=count/jobs.batch=0")
+    workspace.forbid("job", "create", "quota", "none", "--hard=count/jobs.batch=0")
     workspace.create(state="running", run={"id": "r1"})
     workspace.wait_run("Submitted", "r1", reason="QuotaExceeded")
 

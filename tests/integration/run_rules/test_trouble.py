@@ -39,7 +39,7 @@ def test_job_that_kubernetes_rejects_fails_the_run(workspace: Workspace, audit: 
 
 
 def test_run_over_quota_waits_with_that_reason_and_starts_by_itself(workspace: Workspace) -> None:
-    workspace.kubectl("create", "quota", "jobs", "--hard=count/jobs.batch=0")
+    workspace.forbid("job", "create", "quota", "jobs", "--hard=count/jobs.batch=0")
     workspace.create(state="running", run={"id": "r1"})
 
     run = workspace.wait_run("Submitted", "r1", reason="QuotaExceeded")
@@ -66,7 +66,7 @@ def test_job_that_an_administrator_forbids_waits_until_it_is_allowed(workspace: 
 
 
 def test_pods_that_pod_security_refuses_are_explained(workspace: Workspace) -> None:
-    workspace.kubectl("label", "namespace", workspace.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    workspace.forbid("pod", "label", "namespace", workspace.namespace, "pod-security.kubernetes.io/enforce=restricted")
     workspace.create(state="running", run={"id": "r1"})
 
     run = workspace.wait_run("Pending", "r1", reason="PodCreationFailed")
@@ -76,7 +76,7 @@ def test_pods_that_pod_security_refuses_are_explained(workspace: Workspace) -> N
 
 
 def test_pods_over_quota_are_explained(workspace: Workspace) -> None:
-    workspace.kubectl("create", "quota", "pods", "--hard=pods=0")
+    workspace.forbid("pod", "create", "quota", "pods", "--hard=pods=0")
     workspace.create(state="running", run={"id": "r1"})
 
     run = workspace.wait_run("Pending", "r1", reason="PodCreationFailed")
@@ -143,7 +143,7 @@ def test_run_that_does_not_start_in_time_fails_and_its_job_goes(workspace: Works
 
 
 def test_run_that_gets_no_job_in_time_fails(workspace: Workspace) -> None:
-    workspace.kubectl("create", "quota", "jobs", "--hard=count/jobs.batch=0")
+    workspace.forbid("job", "create", "quota", "jobs", "--hard=count/jobs.batch=0")
     workspace.create(state="running", run={"id": "r1"}, startDeadlineSeconds=3)
 
     workspace.wait_run("Failed", "r1", reason="StartDeadlineExceeded")

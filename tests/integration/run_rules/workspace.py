@@ -13,6 +13,7 @@ from diem_operator.planning.ids import build_job_name
 from tests.integration.operator_process import eventually
 from tests.integration.run_rules.oracle import Oracle
 from tests.localcluster import LocalCluster
+from tests.localcluster.errors import KubectlError
 
 NAME = "etl"
 WITHIN_SECONDS = 30.0
@@ -127,6 +128,19 @@ class Workspace:
         """Change how the simulated pods live."""
         changes = [f"simulated.localcluster/{key.replace('_', '-')}={value}" for key, value in annotations.items()]
         self.kubectl("annotate", "pods", "--all", "--overwrite", *changes)
+
+    def forbid(self, kind: str, *command: str) -> None:
+        """Run a kubectl command, and return when pods or Jobs are refused because of it: admission hears of it late."""
+        self.kubectl(*command)
+        probe = {"job": ("create", "job", "probe"), "pod": ("run", "probe")}[kind]
+        self.wait_until(f"{kind}s are refused", lambda: not self._is_allowed(*probe))
+
+    def _is_allowed(self, *command: str) -> bool:
+        try:
+            self.kubectl(*command, "--image=localhost/diem/busybox:local", "--dry-run=server")
+        except KubectlError:
+            return False
+        return True
 
     # What is there
 
