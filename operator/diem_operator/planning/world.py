@@ -122,9 +122,15 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def unseen_jobs(self) -> tuple[Job, ...]:
-        """Owned Jobs whose run the status does not know, unfinished ones first, the latest run first among equals."""
+        """Owned Jobs whose run the status does not know: unfinished first, then what is asked for, then the latest.
+
+        More than one is unfinished only where a POST of a deposed leader came late; the first of them is to go on.
+        """
+        request = self.diemjob.spec.run
+        wanted = {None if request is None else request.id, None if self.due is None else self.due.id}
         unseen = [job for job in self.owned if job.run_id and not is_seen(self.diemjob.status, job.run_id)]
-        return tuple(sorted(unseen, key=lambda job: (job.is_finished, -job.run_number, job.metadata.name)))
+        order = sorted(unseen, key=lambda job: (job.is_finished, job.run_id not in wanted, -job.run_number))
+        return tuple(order)
 
     @cached_property
     def stray_jobs(self) -> tuple[Job, ...]:

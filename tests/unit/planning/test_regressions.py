@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from diem_operator.model import reasons
-from diem_operator.model.diemjob import AcceptedRequest, DiemJobStatus, Phase, ScheduleStatus, State
+from diem_operator.model.diemjob import AcceptedRequest, DiemJobStatus, Phase, RunRequest, ScheduleStatus, State
 from diem_operator.model.names import ANNOTATION_RECORDED_UID, MAX_REQUESTS, RunId
 from diem_operator.planning.commands import Caller, Refusal, StartCommand, plan_start
 from diem_operator.planning.ids import hash_of, is_seen
@@ -177,3 +177,26 @@ def test_start_is_not_pushed_out_of_the_record_by_the_stop_of_its_own_run() -> N
     outcome = plan_start(diemjob, StartCommand(run_id=RunId("new")), Caller(requested_by="apikey/1", now=NOW))
 
     assert isinstance(outcome, Refusal)
+
+
+@pytest.mark.parametrize("is_late_first", [True, False])
+@pytest.mark.parametrize(
+    ("run", "wanted"),
+    [
+        pytest.param(make_request("wanted"), "wanted", id="by id"),
+        pytest.param(make_request("wanted", is_stopped=True), "wanted", id="by id, and stopped since"),
+        pytest.param(None, "state-1", id="by state"),
+    ],
+)
+def test_late_job_does_not_win_over_the_one_that_is_asked_for(
+    run: RunRequest | None, wanted: str, is_late_first: bool
+) -> None:
+    """A deposed leader's Job was recorded as the live run, and the present leader's was deleted for it."""
+    jobs = (make_job("late", uid="late"), make_job(wanted, uid="wanted"))
+
+    status = plan_status(
+        make_world(make_diemjob(state=State.RUNNING, run=run), *(jobs if is_late_first else reversed(jobs)))
+    )
+
+    assert status.run is not None
+    assert (status.run.id, [past.id for past in status.runs]) == (wanted, ["late"])
