@@ -63,7 +63,7 @@ test: $(VENV) ## check, then every other test, on real and simulated clusters; l
 crds: $(VENV) ## write crds/ from hack/crd_sources
 	$(BIN)/python -m hack.generate_crds
 
-COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras --generate-hashes --python-version 3.11 --no-header pyproject.toml
 
 .PHONY: lock
 lock: $(VENV) ## write requirements/ from pyproject.toml

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from diem_operator.cluster.errors import NotFound, UndecodableAnswer
 CRDS = Path(__file__).resolve().parents[3] / "crds"
 
 
+@cache
+def read_crds() -> list[dict[str, Any]]:
+    """Read crds/ once: it takes seconds."""
+    return [yaml.safe_load(file.read_text())["spec"] for file in CRDS.glob("*.yaml")]
+
+
 def read_schemas() -> dict[str, Any]:
     """Return the schemas of crds/ under the names that the API server publishes them with."""
-    crds = [yaml.safe_load(file.read_text())["spec"] for file in CRDS.glob("*.yaml")]
     return {
         f"io.diem.v1.{crd['names']['kind']}": copy.deepcopy(crd["versions"][0]["schema"]["openAPIV3Schema"])
-        for crd in crds
+        for crd in read_crds()
     }
 
 
