@@ -16,10 +16,10 @@ def build_operator(kubeconfig: Path, *, probe_port: int, log_folder: Path) -> Co
     return _build("operator", kubeconfig, flags, port=probe_port, log_folder=log_folder)
 
 
-def build_api(kubeconfig: Path, *, port: int, log_folder: Path) -> Component:
+def build_api(kubeconfig: Path, *, port: int, probe_port: int, log_folder: Path) -> Component:
     """Describe the API; it is ready when its probe says so."""
     # No load balancer has to notice that it ends.
-    flags = [f"--host={HOST}", f"--port={port}", "--drain=0"]
+    flags = [f"--host={HOST}", f"--port={port}", f"--probe-host={HOST}", f"--probe-port={probe_port}", "--drain=0"]
     return _build("api", kubeconfig, flags, port=port, log_folder=log_folder)
 
 

@@ -72,7 +72,7 @@ def _build_stack(cluster: LocalCluster, api_port: int) -> Stack:
     return Stack(
         cluster=cluster,
         operator=build_operator(kubeconfigs["diem-operator"], probe_port=ports.find_free(), log_folder=folder),
-        api=build_api(kubeconfigs["diem-api"], port=api_port, log_folder=folder),
+        api=build_api(kubeconfigs["diem-api"], port=api_port, probe_port=ports.find_free(), log_folder=folder),
         url=f"http://{ports.HOST}:{api_port}",
     )
 

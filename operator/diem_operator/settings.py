@@ -1,5 +1,6 @@
 """Everything that can be set, with its default; read once at start, then passed on. Reads no environment itself."""
 
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -35,10 +36,33 @@ class KeySettings(Settings, frozen=True, kw_only=True):
     tenants: dict[str, Tenant] = {}
 
 
+class CertificateSettings(Settings, frozen=True, kw_only=True):
+    """The PEM files of the API's own certificate: chain and private key; read again when they change."""
+
+    certificate_file: Path
+    key_file: Path
+
+
+class HandoverSettings(Settings, frozen=True, kw_only=True):
+    """How the operator hands a token to the API beside it.
+
+    Attributes:
+        service_account: of the API, in the operator's namespace.
+        file: where the API expects its token.
+        lifetime_seconds: asked for; the API server allows no less than ten minutes.
+    """
+
+    service_account: str
+    file: Path
+    lifetime_seconds: int = 3600
+
+
 class ApiSettings(Settings, frozen=True, kw_only=True):
     """The HTTP API.
 
     Attributes:
+        certificate: plain HTTP where None.
+        probe_host, probe_port: where /healthz, /readyz and /metrics are served, always as plain HTTP.
         missing_key_status: the HTTP status for requests without a key that opens anything. Old servers sent 403;
             one value for all, because nothing is known about such a caller that could choose.
         namespaces: whose objects are served; all where empty.
@@ -55,6 +79,9 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a pod; a NetworkPolicy says who reaches it
     port: int = 8080
+    certificate: CertificateSettings | None = None
+    probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
+    probe_port: int = 8082
     keys: KeySettings = KeySettings()
     missing_key_status: Literal[401, 403] = 401
     namespaces: tuple[str, ...] = ()
@@ -94,6 +121,7 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
         serves_own_namespace: whether DiemJobs may live beside the operator; their Jobs could use its ServiceAccount.
         workers: how many DiemJobs are worked on at the same time.
         signing_secret_name: the Secret in the operator's namespace that holds the key which signs tokens.
+        handover: None where the API does not run beside the operator, or has a token of its own.
     """
 
     operator_namespace: str
@@ -103,6 +131,7 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
     keys: KeySettings = KeySettings()
     signing_secret_name: str = "diem-operator-signing"  # noqa: S105 - the name of a Secret is none
     lease: LeaseSettings = LeaseSettings()
+    handover: HandoverSettings | None = None
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
     probe_port: int = 8081
 

@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from diem_operator.access.tokens import hash_token
+from diem_operator.api.app import build_app
 from diem_operator.api.endpoint import PATH
 from diem_operator.api.serving import serving
 from diem_operator.cluster.client import ApiServer
@@ -195,7 +196,8 @@ async def api_world(
         for _ in range(replicas):
             cluster = await stack.enter_async_context(connected(api))
             metrics = ApiMetrics(CollectorRegistry())
-            served = await stack.enter_async_context(serving(cluster, settings, metrics=metrics))
+            app = build_app(cluster, settings, metrics=metrics)
+            served = await stack.enter_async_context(serving(app, settings))
             ports.append(served.port)
         world = ApiWorld(
             namespace=name,

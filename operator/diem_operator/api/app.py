@@ -7,7 +7,7 @@ request ─► count ─► answer_problems ─► require_key ─► JobEndpoin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -22,7 +22,6 @@ from diem_operator.api.endpoint import PATH, JobEndpoint
 from diem_operator.api.jobs import JobDesk
 from diem_operator.api.live import LiveReader
 from diem_operator.api.middlewares import add_headers, answer_problems, build_counting
-from diem_operator.api.probes import add_probes
 from diem_operator.api.settling import Settler
 from diem_operator.api.watching import Watch, watch_apikeys, watch_diemjobs
 from diem_operator.clock import now
@@ -31,6 +30,7 @@ from diem_operator.metrics import ApiMetrics
 from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, RunId
+from diem_operator.probes import Checks, add_probes
 from diem_operator.settings import ApiSettings
 
 
@@ -51,6 +51,8 @@ class Knowledge:
 
 
 KNOWLEDGE: Final = web.AppKey("knowledge", Knowledge)
+READY: Final = web.AppKey("ready", Checks)
+"""What must hold for callers to be sent here."""
 WATCHING: Final = web.AppKey("watching", asyncio.Task[None])
 """Runs for as long as the app does; when it ends, so should the process."""
 
@@ -81,7 +83,8 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
     )
     app[KNOWLEDGE] = knowledge
     app.router.add_post(PATH, endpoint.handle)
-    add_probes(app, ready=_build_checks(knowledge, authenticator), registry=metrics.registry)
+    app[READY] = _build_checks(knowledge, authenticator)
+    add_probes(app, alive={}, ready=app[READY])  # here too: many load balancers look at the port they send callers to
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(_watch)
     _measure(knowledge, metrics)
@@ -117,7 +120,7 @@ def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -
     )
 
 
-def _build_checks(knowledge: Knowledge, authenticator: Authenticator) -> dict[str, Callable[[], bool]]:
+def _build_checks(knowledge: Knowledge, authenticator: Authenticator) -> Checks:
     return {
         "jobs": lambda: knowledge.diemjobs.is_synced,
         "keys": authenticator.is_registry_confirmed,

@@ -6,6 +6,7 @@ Hence this handler of its own: it logs the kind of the error only.
 
 import asyncio
 import logging
+import ssl
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -15,6 +16,8 @@ from diem_operator.settings import ApiSettings
 
 MAX_LINE_BYTES = 8190
 MAX_HEADERS = 64
+BACKLOG = 1024
+HANDSHAKE_SECONDS = 10.0
 LINGERING_SECONDS = 2.0
 """How long the rest of a body is read that nobody wants, so that the caller gets to see the answer."""
 
@@ -49,8 +52,8 @@ class ConnectionHandler(web.RequestHandler):
         return response
 
 
-async def listen(runner: web.AppRunner, settings: ApiSettings) -> asyncio.Server:
-    """Accept connections for a runner that is set up."""
+async def listen(runner: web.AppRunner, settings: ApiSettings, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+    """Accept connections for a runner that is set up; plain HTTP without a TLS context."""
     loop, server = asyncio.get_running_loop(), runner.server
     assert server is not None, "the runner is set up"
 
@@ -68,4 +71,11 @@ async def listen(runner: web.AppRunner, settings: ApiSettings) -> asyncio.Server
             logger=logger,
         )
 
-    return await loop.create_server(make_handler, settings.host, settings.port, backlog=1024)
+    return await loop.create_server(
+        make_handler,
+        settings.host,
+        settings.port,
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+    )

@@ -5,17 +5,17 @@ cancelled ─► not ready, waiting callers answered ─► drain: still serving
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from diem_operator.api.app import KNOWLEDGE, WATCHING, build_app
+from diem_operator.api.app import KNOWLEDGE, WATCHING
+from diem_operator.api.certificate import ServerCertificate
 from diem_operator.api.listener import listen
-from diem_operator.cluster.resources import Cluster
-from diem_operator.metrics import ApiMetrics
-from diem_operator.settings import ApiSettings
+from diem_operator.settings import ApiSettings, CertificateSettings
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +37,14 @@ class Served:
     watching: asyncio.Task[None]
 
 
-async def serve(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> None:
+async def serve(app: web.Application, settings: ApiSettings) -> None:
     """Serve until cancelled.
 
     Raises:
+        CertificateError: there is no usable certificate.
         WatchesEnded: only a new process is known to be whole again.
     """
-    async with serving(cluster, settings, metrics=metrics) as served:
+    async with serving(app, settings) as served:
         logger.info("Listened for requests on port %d", served.port)
         await asyncio.wait({served.watching})
         error = None if served.watching.cancelled() else served.watching.exception()
@@ -51,18 +52,33 @@ async def serve(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics)
 
 
 @asynccontextmanager
-async def serving(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> AsyncIterator[Served]:
+async def serving(app: web.Application, settings: ApiSettings) -> AsyncIterator[Served]:
     """Serve while the block runs; at its end, let load balancers notice before the socket is closed."""
-    app = build_app(cluster, settings, metrics=metrics)
     runner = web.AppRunner(app, shutdown_timeout=settings.shutdown_seconds)
-    await runner.setup()
-    try:
-        listener = await listen(runner, settings)
+    async with _followed_certificate(settings.certificate) as tls:
+        await runner.setup()
         try:
-            yield Served(port=listener.sockets[0].getsockname()[1], watching=app[WATCHING])
+            listener = await listen(runner, settings, tls=tls)
+            try:
+                yield Served(port=listener.sockets[0].getsockname()[1], watching=app[WATCHING])
+            finally:
+                app[KNOWLEDGE].end()
+                await asyncio.sleep(settings.drain_seconds)
+                listener.close()
         finally:
-            app[KNOWLEDGE].end()
-            await asyncio.sleep(settings.drain_seconds)
-            listener.close()
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def _followed_certificate(settings: CertificateSettings | None) -> AsyncIterator[ssl.SSLContext | None]:
+    """Give what connections are encrypted with, kept up to date while the block runs; None for plain HTTP."""
+    if settings is None:
+        yield None
+        return
+    certificate = ServerCertificate(settings.certificate_file, settings.key_file)
+    following = asyncio.create_task(certificate.follow(), name="certificate")
+    try:
+        yield certificate.make_context()
     finally:
-        await runner.cleanup()
+        following.cancel()
+        await asyncio.wait({following})

@@ -22,13 +22,42 @@ from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.credentials import Credentials
 from diem_operator.cluster.resources import Cluster
 from diem_operator.metrics import ApiMetrics, build_registry
-from diem_operator.settings import ApiSettings
+from diem_operator.probes import build_app as build_probes
+from diem_operator.probes import serving
+from diem_operator.settings import ApiSettings, CertificateSettings
 
 DEFAULTS = ApiSettings()
 
 server_options = apply_all(
     option("--host", env="DIEM_API_HOST", default=DEFAULTS.host, help="Address to listen on."),
     option("--port", env="DIEM_API_PORT", type=click.IntRange(0, 65535), default=DEFAULTS.port, help="Port."),
+    option(
+        "--tls-certificate-file",
+        "certificate_file",
+        env="DIEM_API_TLS_CERTIFICATE_FILE",
+        type=click.Path(path_type=Path),
+        help="PEM file of the certificate and its chain, for HTTPS; read again when it changes.",
+    ),
+    option(
+        "--tls-key-file",
+        "key_file",
+        env="DIEM_API_TLS_KEY_FILE",
+        type=click.Path(path_type=Path),
+        help="PEM file of its private key.",
+    ),
+    option(
+        "--probe-host",
+        env="DIEM_API_PROBE_HOST",
+        default=DEFAULTS.probe_host,
+        help="Address that serves /healthz, /readyz and /metrics as plain HTTP.",
+    ),
+    option(
+        "--probe-port",
+        env="DIEM_API_PROBE_PORT",
+        type=click.IntRange(0, 65535),
+        default=DEFAULTS.probe_port,
+        help="Its port.",
+    ),
     option(
         "--missing-key-status",
         env="DIEM_MISSING_KEY_STATUS",
@@ -78,10 +107,11 @@ def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noq
     """Return the API's settings from its flags.
 
     Raises:
-        click.BadParameter: a flag's value is not of the expected form.
+        click.BadParameter: a flag's value is not of the expected form, or lacks another flag.
     """
     operator_namespace = find_operator_namespace(given.pop("operator_namespace"), credentials)
     return ApiSettings(
+        certificate=_read_certificate(given.pop("certificate_file"), given.pop("key_file")),
         excluded_namespaces=() if given.pop("serves_own_namespace") else (operator_namespace,),
         keys=read_key_settings(key_max_days=given.pop("key_max_days"), tenants=given.pop("tenants")),
         missing_key_status=401 if given.pop("missing_key_status") == "401" else 403,
@@ -92,11 +122,26 @@ def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noq
 async def run_api(settings: ApiSettings, credentials: Credentials) -> None:
     """Serve until cancelled."""
     # Imported late: `diem-operator --help` has no use for a web server.
+    from diem_operator.api.app import READY, build_app  # noqa: PLC0415
     from diem_operator.api.serving import serve  # noqa: PLC0415
 
     metrics = ApiMetrics(build_registry())
     cluster = Cluster(ApiServer(credentials, on_request=metrics.requests.observe))
+    app = build_app(cluster, settings, metrics=metrics)
+    probes = build_probes(alive={}, ready=app[READY], registry=metrics.registry)
     try:
-        await serve(cluster, settings, metrics=metrics)
+        async with serving(probes, host=settings.probe_host, port=settings.probe_port):
+            await serve(app, settings)
     finally:
         await cluster.close()
+
+
+def _read_certificate(certificate_file: Path | None, key_file: Path | None) -> CertificateSettings | None:
+    if certificate_file is None and key_file is None:
+        return None
+    if certificate_file is None or key_file is None:
+        raise click.BadParameter(
+            "a certificate needs its key: give --tls-certificate-file and --tls-key-file, or neither for plain HTTP",
+            param_hint="--tls-certificate-file",
+        )
+    return CertificateSettings(certificate_file=certificate_file, key_file=key_file)

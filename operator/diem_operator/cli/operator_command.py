@@ -19,7 +19,7 @@ from diem_operator.cli.options import (
     scope_options,
 )
 from diem_operator.cluster.credentials import Credentials
-from diem_operator.settings import LeaseSettings, OperatorSettings
+from diem_operator.settings import HandoverSettings, LeaseSettings, OperatorSettings
 
 lease_options = apply_all(
     option("--lease-name", env="DIEM_LEASE_NAME", default=LeaseSettings().name, help="The Lease that replicas share."),
@@ -43,6 +43,27 @@ lease_options = apply_all(
         type=click.FloatRange(min=0.1),
         default=LeaseSettings().poll_seconds,
         help="Seconds between two looks of a standby.",
+    ),
+)
+
+handover_options = apply_all(
+    option(
+        "--api-service-account",
+        env="DIEM_API_SERVICE_ACCOUNT",
+        help="The API's ServiceAccount, in the operator's namespace, to hand tokens to the API beside the operator.",
+    ),
+    option(
+        "--api-token-file",
+        env="DIEM_API_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="Where the API finds its token.",
+    ),
+    option(
+        "--api-token-lifetime",
+        env="DIEM_API_TOKEN_LIFETIME",
+        type=click.IntRange(min=600),
+        default=3600,
+        help="Seconds until such a token expires; it is renewed after half of that.",
     ),
 )
 
@@ -76,6 +97,7 @@ work_options = apply_all(
 @scope_options
 @key_options
 @lease_options
+@handover_options
 @work_options
 @log_options
 def operator(
@@ -115,6 +137,11 @@ def read_settings(credentials: Credentials, **given: Any) -> OperatorSettings:  
             renew_seconds=given.pop("lease_renew"),
             poll_seconds=given.pop("lease_poll"),
         ),
+        handover=_read_handover(
+            service_account=given.pop("api_service_account"),
+            file=given.pop("api_token_file"),
+            lifetime_seconds=given.pop("api_token_lifetime"),
+        ),
         **given,
     )
     if operator_namespace in settings.namespaces and not settings.serves_own_namespace:
@@ -129,3 +156,14 @@ def read_settings(credentials: Credentials, **given: Any) -> OperatorSettings:  
             param_hint="--lease-renew",
         )
     return settings
+
+
+def _read_handover(*, service_account: str | None, file: Path | None, lifetime_seconds: int) -> HandoverSettings | None:
+    if not service_account and file is None:
+        return None
+    if not service_account or file is None:
+        raise click.BadParameter(
+            "it must be known whose token goes where: give --api-service-account and --api-token-file, or neither",
+            param_hint="--api-service-account",
+        )
+    return HandoverSettings(service_account=service_account, file=file, lifetime_seconds=lifetime_seconds)

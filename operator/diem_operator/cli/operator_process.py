@@ -1,7 +1,7 @@
 """Puts the operator together, and keeps its parts running in one event loop.
 
-    probes ► CRDs there ► kopf's watches ► events ► elector ─ leading ─► controllers
-                                                       └─ standing by
+    probes ► tokens for the API ► CRDs there ► kopf's watches ► events ► elector ─ leading ─► controllers
+                                                                            └─ standing by
 
 The parts start from left to right and end from right to left: the controllers first, then the Lease is released, so
 that another replica takes over while this one still says goodbye.
@@ -26,13 +26,13 @@ from diem_operator.cluster.discovery import find_missing_fields, find_missing_re
 from diem_operator.cluster.errors import ClusterError
 from diem_operator.cluster.resources import Cluster
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.probes import build_app, serving
 from diem_operator.handlers.watches import Observers, build_registry, build_settings
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.metrics import build_registry as build_metrics_registry
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL
+from diem_operator.probes import build_app, serving
 from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
@@ -45,6 +45,7 @@ from diem_operator.reconciler.schema_gate import SchemaGate
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import obtain_signing_secret
 from diem_operator.reconciler.store import Store
+from diem_operator.reconciler.token_handover import TokenHandover
 from diem_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class OperatorProcess:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)
             await stack.enter_async_context(self._serve_probes())
+            handing_over = await self._begin_handover(stack)
             await self._wait_for_resources()
             stack.push_async_callback(self._kopf.stop)
             await self._kopf.start(namespaces=self._settings.namespaces)
@@ -107,7 +109,16 @@ class OperatorProcess:
             stack.push_async_callback(self._drain_events)
             watching = await stack.enter_async_context(background("watch of the cluster", self._kopf.wait()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
-            await run_for_ever(recording, watching, electing)
+            await run_for_ever(recording, watching, electing, *handing_over)
+
+    async def _begin_handover(self, stack: AsyncExitStack) -> tuple[asyncio.Task[None], ...]:
+        """Keep the API beside this process in tokens, if it needs any; it does not wait for the CRDs either."""
+        settings = self._settings.handover
+        if settings is None:
+            return ()
+        account = ObjectKey(namespace=self._settings.operator_namespace, name=settings.service_account)
+        handover = TokenHandover(self._cluster.service_accounts, account, settings=settings, now=now)
+        return (await stack.enter_async_context(background("token handover", handover.run())),)
 
     def _build_elector(self) -> LeaderElector:
         lease = self._settings.lease
@@ -192,7 +203,11 @@ class OperatorProcess:
         # Nothing watches yet while the CRDs are missing; that is no reason to restart the container.
         app = build_app(
             alive={"watches": lambda: self._kopf.is_alive or not self._kopf.is_started},
-            ready={"watches": lambda: self._kopf.is_alive, "caches": self._are_caches_filled},
+            ready={
+                "watches": lambda: self._kopf.is_alive,
+                "leader": lambda: self._elector.has_seen_leader,
+                "caches": self._are_caches_filled,
+            },
             registry=self._metrics.registry,
         )
         return serving(app, host=self._settings.probe_host, port=self._settings.probe_port)

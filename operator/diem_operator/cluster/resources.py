@@ -163,7 +163,7 @@ class Events(Endpoint[Event]):
 
 
 class Secrets:
-    """Secrets: create, and read one by name; never list or watch, that would be reading everybody's."""
+    """Secrets: create, and read or fill one by name; never list or watch, that would be reading everybody's."""
 
     def __init__(self, server: ApiServer) -> None:
         self._endpoint = Endpoint(server, SECRETS, Secret)
@@ -177,6 +177,15 @@ class Secrets:
         """Create a Secret; what the server sends back is not looked at."""
         path = SECRETS.collection(namespace)
         await self._server.request("POST", path, body=manifest, timeout_seconds=timeout_seconds)
+
+    async def patch(self, key: ObjectKey, patch: RawObject, *, timeout_seconds: float) -> None:
+        """Merge a patch into one Secret; what the server sends back is not looked at.
+
+        Raises:
+            Conflict: it has changed since the resourceVersion in the patch.
+        """
+        path = SECRETS.item(key.namespace, key.name)
+        await self._server.request("PATCH", path, body=patch, content_type=MERGE_PATCH, timeout_seconds=timeout_seconds)
 
 
 class Leases(Endpoint[Lease]):

@@ -58,6 +58,7 @@ class TokenFile:
         self._clock = clock
         self._value: str | None = None
         self._read_at = 0.0
+        self._is_troubled = False
 
     async def current(self) -> str | None:
         """Return the header for the token; reads the file when the last reading is old."""
@@ -78,8 +79,11 @@ class TokenFile:
         try:
             token = self._path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            logger.warning("Could not read the token file %s: %s", self._path, type(error).__name__)
+            level = logging.DEBUG if self._is_troubled else logging.WARNING
+            logger.log(level, "Could not read the token file %s: %s", self._path, type(error).__name__)
+            self._is_troubled = True
             return
+        self._is_troubled = False
         if token:
             self._value = f"Bearer {token}"
 

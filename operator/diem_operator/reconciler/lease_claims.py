@@ -60,6 +60,10 @@ class Sighting:
         is_unchanged = lease.spec == self.lease.spec
         return Sighting(lease=lease, since=self.since if is_unchanged else seen_at)
 
+    def proves_holder(self, lease: Lease) -> bool:
+        """Whether somebody who lives holds the lease as it is now: it has a holder, and was written since."""
+        return bool(lease.spec.holder_identity) and lease.spec != self.lease.spec
+
     def seconds_until_free(self, at: float, *, usual_duration_seconds: int) -> float:
         """Return how long the holder may still rely on the lease; its own duration counts, if it has written one."""
         if not self.lease.spec.holder_identity:

@@ -1,4 +1,6 @@
-"""The secret that tokens are signed with: one Secret beside the operator, made once, of random bytes.
+"""The secret that tokens are signed with: one Secret beside the operator, filled once with random bytes.
+
+Whoever installs the operator may have made the Secret and left it empty, so that it goes when the installation goes.
 
 Losing it harms no caller: tokens are known by their hashes, not by their signatures. It never leaves this process.
 """
@@ -9,7 +11,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from diem_operator.access.tokens import MIN_SIGNING_SECRET_BYTES, SigningSecret
-from diem_operator.cluster.errors import AlreadyExists, NotFound
+from diem_operator.cluster.errors import AlreadyExists, Conflict, NotFound
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import LABEL_MANAGED_BY, MANAGED_BY
 from diem_operator.model.secret import Secret
@@ -17,7 +19,7 @@ from diem_operator.model.secret import Secret
 ENTRY: Final = "key"
 """The entry of the Secret that holds the bytes."""
 
-CREATE_TIMEOUT_SECONDS: Final = 10.0
+WRITE_TIMEOUT_SECONDS: Final = 10.0
 
 
 class UnusableSigningSecret(Exception):  # noqa: N818 - says what is there
@@ -33,11 +35,14 @@ class SecretAccess(Protocol):
     async def create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> None:
         """Create a Secret, or raise AlreadyExists."""
 
+    async def patch(self, key: ObjectKey, patch: RawObject, *, timeout_seconds: float) -> None:
+        """Merge a patch into a Secret, or raise Conflict."""
+
 
 async def obtain_signing_secret(
     secrets: SecretAccess, key: ObjectKey, *, make_bytes: Callable[[int], bytes]
 ) -> SigningSecret:
-    """Return what is in the Secret of this name; make it first if there is none.
+    """Return what is in the Secret of this name; make it first if there is none, and fill it if it is empty.
 
     Args:
         secrets: the cluster's.
@@ -46,14 +51,20 @@ async def obtain_signing_secret(
 
     Raises:
         UnusableSigningSecret: it has no such entry, or too few bytes there.
-        ClusterError: it can be neither read nor made.
+        ClusterError: it can be neither read nor written.
     """
+    content = _build_content(make_bytes(MIN_SIGNING_SECRET_BYTES))
     try:
-        return _read(await secrets.get(key))
+        secret = await secrets.get(key)
     except NotFound:
-        manifest = _build_manifest(key, make_bytes(MIN_SIGNING_SECRET_BYTES))
-    with suppress(AlreadyExists):
-        await secrets.create(key.namespace, manifest, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+        with suppress(AlreadyExists):
+            await secrets.create(key.namespace, _build_manifest(key, content), timeout_seconds=WRITE_TIMEOUT_SECONDS)
+    else:
+        if secret.data:
+            return _read(secret)
+        patch = {"metadata": {"resourceVersion": secret.metadata.resource_version}, **content}
+        with suppress(Conflict):
+            await secrets.patch(key, patch, timeout_seconds=WRITE_TIMEOUT_SECONDS)
     # Read back in any case: another replica may have been faster, and what is stored counts.
     return _read(await secrets.get(key))
 
@@ -68,12 +79,15 @@ def _read(secret: Secret) -> SigningSecret:
     return SigningSecret(value=value)
 
 
-def _build_manifest(key: ObjectKey, value: bytes) -> RawObject:
+def _build_content(value: bytes) -> RawObject:
+    return {"immutable": True, "data": {ENTRY: base64.b64encode(value).decode()}}
+
+
+def _build_manifest(key: ObjectKey, content: RawObject) -> RawObject:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": key.name, "namespace": key.namespace, "labels": {LABEL_MANAGED_BY: MANAGED_BY}},
         "type": "Opaque",
-        "immutable": True,
-        "data": {ENTRY: base64.b64encode(value).decode()},
+        **content,
     }

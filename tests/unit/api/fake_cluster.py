@@ -176,6 +176,13 @@ class FakeSecrets:
             raise AlreadyExists("already exists")
         self.manifests[key] = manifest
 
+    async def patch(self, key: ObjectKey, patch: RawObject, *, timeout_seconds: float) -> None:
+        self._maybe_fail()
+        stored = self.manifests[key]
+        if patch["metadata"]["resourceVersion"] != stored["metadata"].get("resourceVersion", ""):
+            raise Conflict("it has changed")
+        self.manifests[key] = stored | {name: value for name, value in patch.items() if name != "metadata"}
+
     def _maybe_fail(self) -> None:
         if self.failures:
             raise self.failures.popleft()

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from diem_operator.api.app import build_app
 from diem_operator.api.endpoint import PATH
 from diem_operator.api.serving import serving
 from diem_operator.metrics import ApiMetrics
@@ -72,7 +73,7 @@ async def running_service(
     metrics = ApiMetrics(CollectorRegistry())
     async with (
         aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Content-Type"]) as session,
-        serving(world.as_cluster(), settings, metrics=metrics) as served,
+        serving(build_app(world.as_cluster(), settings, metrics=metrics), settings) as served,
     ):
         service = Service(cluster=world, port=served.port, session=session, metrics=metrics)
         world.apikeys.store(make_apikey(service.token))

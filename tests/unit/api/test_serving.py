@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from diem_operator.api.app import build_app
 from diem_operator.api.serving import WatchesEnded, serve, serving
 from diem_operator.metrics import ApiMetrics
 from diem_operator.model.diemjob import Phase
@@ -36,7 +37,7 @@ async def test_process_that_ends_is_not_ready_and_still_serves() -> None:
     settings = msgspec.structs.replace(QUICK, drain_seconds=0.5)
     metrics = ApiMetrics(CollectorRegistry())
     cluster = FakeCluster().as_cluster()
-    context = serving(cluster, settings, metrics=metrics)
+    context = serving(build_app(cluster, settings, metrics=metrics), settings)
     served = await context.__aenter__()
     url = f"http://127.0.0.1:{served.port}"
     ending = asyncio.create_task(cast("Any", context.__aexit__(None, None, None)))
@@ -52,7 +53,7 @@ async def test_process_that_ends_is_not_ready_and_still_serves() -> None:
 
 async def test_serving_ends_when_cancelled() -> None:
     metrics = ApiMetrics(CollectorRegistry())
-    task = asyncio.create_task(serve(FakeCluster().as_cluster(), QUICK, metrics=metrics))
+    task = asyncio.create_task(serve(build_app(FakeCluster().as_cluster(), QUICK, metrics=metrics), QUICK))
     await asyncio.sleep(0.05)
 
     task.cancel()
@@ -64,6 +65,7 @@ async def test_serving_ends_when_cancelled() -> None:
 async def test_serving_ends_when_the_watches_end() -> None:
     cluster = FakeCluster()
     cluster.diemjobs.failures.append(ZeroDivisionError("a mistake of ours"))
+    app = build_app(cluster.as_cluster(), QUICK, metrics=ApiMetrics(CollectorRegistry()))
 
     with pytest.raises(WatchesEnded):
-        await asyncio.wait_for(serve(cluster.as_cluster(), QUICK, metrics=ApiMetrics(CollectorRegistry())), 5)
+        await asyncio.wait_for(serve(app, QUICK), 5)

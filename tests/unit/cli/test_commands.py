@@ -17,7 +17,15 @@ from diem_operator.cli.operator_command import operator
 from diem_operator.cli.operator_command import read_settings as read_operator_settings
 from diem_operator.cli.options import DEFAULT_OPERATOR_NAMESPACE, find_operator_namespace, load_credentials
 from diem_operator.cluster.credentials import Credentials
-from diem_operator.settings import ApiSettings, KeySettings, LeaseSettings, OperatorSettings, Tenant
+from diem_operator.settings import (
+    ApiSettings,
+    CertificateSettings,
+    HandoverSettings,
+    KeySettings,
+    LeaseSettings,
+    OperatorSettings,
+    Tenant,
+)
 
 NO_SETTINGS = {"kubeconfig", "context", "token_file", "log_format", "log_level"}
 
@@ -66,6 +74,7 @@ def test_flags_of_the_operator() -> None:
         *("--lease-name", "other", "--lease-duration", "20", "--lease-renew", "4", "--lease-poll", "1"),
         *("--workers", "3", "--signing-secret", "mine", "--probe-host", "127.0.0.1", "--probe-port", "0"),
         *("--key-max-days", "30", "--tenants", '{"team-a": {"org": "leap"}}'),
+        *("--api-service-account", "diem-api", "--api-token-file", "/run/token", "--api-token-lifetime", "600"),
     )
     assert settings == OperatorSettings(
         operator_namespace="ops",
@@ -76,6 +85,7 @@ def test_flags_of_the_operator() -> None:
         lease=LeaseSettings(name="other", duration_seconds=20, renew_seconds=4, poll_seconds=1),
         probe_host="127.0.0.1",
         probe_port=0,
+        handover=HandoverSettings(service_account="diem-api", file=Path("/run/token"), lifetime_seconds=600),
     )
 
 
@@ -83,10 +93,37 @@ def test_flags_of_the_api() -> None:
     settings = read_api(
         *("--host", "127.0.0.1", "--port", "0", "--missing-key-status", "403", "--drain", "0"),
         *("--namespace", "team-a", "--serve-own-namespace"),
+        *("--tls-certificate-file", "tls.crt", "--tls-key-file", "tls.key"),
+        *("--probe-host", "127.0.0.1", "--probe-port", "0"),
     )
     assert settings == ApiSettings(
-        host="127.0.0.1", port=0, missing_key_status=403, drain_seconds=0, namespaces=("team-a",)
+        host="127.0.0.1",
+        port=0,
+        certificate=CertificateSettings(certificate_file=Path("tls.crt"), key_file=Path("tls.key")),
+        probe_host="127.0.0.1",
+        probe_port=0,
+        missing_key_status=403,
+        drain_seconds=0,
+        namespaces=("team-a",),
     )
+
+
+@pytest.mark.parametrize("flag", ["--tls-certificate-file", "--tls-key-file"])
+def test_certificate_without_its_key_is_refused(flag: str) -> None:
+    with pytest.raises(click.BadParameter, match="a certificate needs its key"):
+        read_api(flag, "tls.pem")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--api-service-account", "diem-api"), id="no file"),
+        pytest.param(("--api-token-file", "/run/token"), id="no account"),
+    ],
+)
+def test_half_a_handover_is_refused(arguments: tuple[str, str]) -> None:
+    with pytest.raises(click.BadParameter, match="whose token goes where"):
+        read_operator(*arguments)
 
 
 def test_every_flag_has_a_variable() -> None:

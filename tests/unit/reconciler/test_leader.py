@@ -19,6 +19,10 @@ async def allow() -> bool:
     return True
 
 
+async def refuse() -> bool:
+    return False
+
+
 @dataclass
 class Replica:
     """An elector with its own connection and its own clock, and a log of when it led."""
@@ -80,6 +84,44 @@ async def test_first_replica_creates_the_lease_and_leads_at_once() -> None:
     assert (leases.spec.lease_duration_seconds, leases.spec.lease_transitions) == (6, 0)
     assert leases.spec.acquire_time == leases.spec.renew_time
     await replica.end()
+
+
+@in_virtual_time
+async def test_standby_has_seen_a_leader_once_the_lease_is_renewed() -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    standby = Replica("b", leases).start()
+    assert (leader.elector.has_seen_leader, standby.elector.has_seen_leader) == (True, False)
+    await asyncio.sleep(3)
+    assert standby.elector.has_seen_leader
+    assert not standby.elector.is_leader
+    await asyncio.gather(leader.end(), standby.end())
+
+
+@in_virtual_time
+async def test_lease_that_nobody_renews_shows_no_leader() -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    await leader.kill()
+    standby = Replica("b", leases).start()
+    await asyncio.sleep(5)
+    seen_before = standby.elector.has_seen_leader
+    await standby.leads()
+    assert (seen_before, standby.elector.has_seen_leader) == (False, True)
+    await standby.end()
+
+
+@in_virtual_time
+async def test_lease_that_was_given_up_shows_no_leader() -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    standby = Replica("b", leases, may_lead=refuse).start()
+    await asyncio.sleep(0.2)
+    await leader.end()
+    await asyncio.sleep(5)
+    assert leases.spec.holder_identity == ""
+    assert not standby.elector.has_seen_leader
+    await standby.end()
 
 
 @in_virtual_time

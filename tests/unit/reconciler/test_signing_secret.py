@@ -11,9 +11,10 @@ KEY = ObjectKey(namespace="diem-system", name="diem-operator-signing")
 STORED = bytes(range(40))
 
 
-def put(secrets: FakeSecrets, data: dict[str, bytes]) -> None:
+def put(secrets: FakeSecrets, data: dict[str, bytes], *, version: str = "1") -> None:
     encoded = {name: base64.b64encode(value).decode() for name, value in data.items()}
-    secrets.manifests[KEY] = {"metadata": {"namespace": KEY.namespace, "name": KEY.name}, "data": encoded}
+    metadata = {"namespace": KEY.namespace, "name": KEY.name, "resourceVersion": version}
+    secrets.manifests[KEY] = {"metadata": metadata, "data": encoded}
 
 
 def make_bytes(count: int) -> bytes:
@@ -51,10 +52,36 @@ async def test_secret_of_a_faster_replica_is_used() -> None:
     assert (await obtain_signing_secret(Racing(), KEY, make_bytes=make_bytes)).value == STORED
 
 
+async def test_secret_that_was_left_empty_is_filled_once() -> None:
+    secrets = FakeSecrets()
+    put(secrets, {})
+
+    first = await obtain_signing_secret(secrets, KEY, make_bytes=make_bytes)
+    second = await obtain_signing_secret(secrets, KEY, make_bytes=bytes)
+
+    assert first.value == second.value == bytes([7] * 32)
+    assert secrets.creations == 0
+    assert secrets.manifests[KEY]["immutable"] is True
+
+
+class RacingToFill(FakeSecrets):
+    """Another replica fills the Secret just before we do."""
+
+    async def patch(self, key: ObjectKey, patch: RawObject, *, timeout_seconds: float) -> None:
+        put(self, {"key": STORED}, version="2")
+        await super().patch(key, patch, timeout_seconds=timeout_seconds)
+
+
+async def test_secret_that_a_faster_replica_filled_is_used() -> None:
+    secrets = RacingToFill()
+    put(secrets, {})
+
+    assert (await obtain_signing_secret(secrets, KEY, make_bytes=make_bytes)).value == STORED
+
+
 @pytest.mark.parametrize(
     ("data", "count"),
     [
-        pytest.param({}, 0, id="empty"),
         pytest.param({"password": STORED}, 0, id="other entry"),
         pytest.param({"key": bytes(31)}, 31, id="too short"),
     ],

@@ -1,7 +1,8 @@
-"""What the kubelet and Prometheus ask the operator: /healthz, /readyz and /metrics on one port.
+"""What the kubelet, load balancers and Prometheus ask either process: /healthz, /readyz and /metrics.
 
-/healthz says only that the event loop turns and the watches live, so that overload or an API server that is away never
-gets the container killed. A standby replica is ready.
+/healthz says only that the event loop turns and what cannot heal by itself is well, so that overload or an API server
+that is away never gets a container killed. Nothing here tells of jobs or keys, but /metrics counts them: it has a port
+of its own, which is not meant for callers.
 """
 
 import logging
@@ -22,17 +23,22 @@ Checks = Mapping[str, Callable[[], bool]]
 _SHUTDOWN_SECONDS: Final = 0.2
 
 
-def build_app(*, alive: Checks, ready: Checks, registry: CollectorRegistry) -> web.Application:
-    """Return the three endpoints.
+def add_probes(app: web.Application, *, alive: Checks, ready: Checks) -> None:
+    """Add /healthz and /readyz.
 
     Args:
+        app: gets them.
         alive: must all hold, else the container is restarted.
         ready: must all hold, else nobody waits for this replica any longer, for example a rollout.
-        registry: what /metrics tells.
     """
-    app = web.Application()
     app.router.add_get("/healthz", _build_probe(alive))
     app.router.add_get("/readyz", _build_probe(ready))
+
+
+def build_app(*, alive: Checks, ready: Checks, registry: CollectorRegistry) -> web.Application:
+    """Return an app with the probes, and with what the registry holds as /metrics."""
+    app = web.Application()
+    add_probes(app, alive=alive, ready=ready)
     app.router.add_get("/metrics", _build_exposition(registry))
     return app
 

@@ -3,8 +3,8 @@
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from diem_operator.handlers.probes import build_app
 from diem_operator.metrics import OperatorMetrics, build_registry
+from diem_operator.probes import build_app
 
 
 async def ask(path: str, *, alive: bool = True, ready: bool = True) -> tuple[int, str]:
