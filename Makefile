@@ -39,6 +39,7 @@ check: $(VENV) ## format, lint, types, layers, generated files, unit tests with 
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going $(CHECKS)
 check-types: $(VENV)
 	$(BIN)/mypy
+	$(BIN)/mypy helm/diem-operator/files/story.py
 check-unit: $(VENV)
 	$(BIN)/pytest tests/unit --quiet --cov --cov-report=
 	$(BIN)/coverage report --include='*/planning/*,*/access/*' --skip-covered --fail-under=100
@@ -50,6 +51,7 @@ check-layers: $(VENV)
 	$(BIN)/lint-imports
 check-generated: $(VENV)
 	$(BIN)/python -m hack.generate_crds --check
+	$(BIN)/python -m hack.generate_manifests --check
 
 # The second half runs even when the first found something: one run tells everything.
 .PHONY: test
@@ -59,9 +61,19 @@ test: $(VENV) ## check, then every other test, on real and simulated clusters; l
 	$(BIN)/pytest tests --ignore=tests/unit || failed="$$failed$${failed:+ and }the tests on clusters"; \
 	test -z "$$failed" || { echo "Failed: $$failed" >&2; exit 1; }
 
-.PHONY: crds
-crds: $(VENV) ## write crds/ from hack/crd_sources
+.PHONY: e2e
+e2e: $(VENV) ## only the tests on real nodes: the image, the chart's whole life with both versions of Helm, make run, the clients
+	$(BIN)/pytest tests/e2e
+
+.PHONY: image
+image: $(VENV) ## the container image as an archive in .local, built from the Containerfile without an engine or a registry
+	@mkdir -p .local
+	$(BIN)/python -m hack.image build --output .local/image.tar
+
+.PHONY: generate
+generate: $(VENV) ## write crds/ from hack/crd_sources, and from crds/ and the chart what is derived from them
 	$(BIN)/python -m hack.generate_crds
+	$(BIN)/python -m hack.generate_manifests
 
 COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras --generate-hashes --python-version 3.11 --no-header pyproject.toml
 

@@ -8,22 +8,38 @@ from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT / "manifests" / "samples"
+MANIFESTS = ROOT / "manifests"
+SAMPLES = MANIFESTS / "samples"
 SYSTEM_NAMESPACE = "diem-system"
+OPERATOR_ACCOUNT = "diem-operator"
+API_ACCOUNT = "diem-operator-api"
 DEMO_NAMESPACE = "demo"
 DEMO_KEY = "caller"
 
 _RESOURCES = ("diemjobs", "diemapikeys")
-_RIGHTS = ("operator-rbac.yaml", "api-rbac.yaml")
+
+# What a whole installation has but for its pods, which here are processes of this machine.
+_IDENTITIES = (
+    "base/namespace.yaml",
+    "base/serviceaccounts.yaml",
+    "base/rbac.yaml",
+    "base/admission-policy.yaml",
+    "base/lease.yaml",
+    "base/secret.yaml",
+    "overlays/cluster/rbac.yaml",
+)
 
 
 def install(cluster: LocalCluster) -> None:
     """Apply the CRDs and the rights of both processes, and wait until the resources are served."""
     cluster.kubectl("apply", "--server-side", "--filename", str(ROOT / "crds"))
-    cluster.kubectl("create", "namespace", SYSTEM_NAMESPACE)
-    for name in _RIGHTS:
-        cluster.kubectl("apply", "--filename", str(ROOT / "manifests" / name))
+    apply_identities(cluster)
     wait_for("the resources of crds/ to be served", lambda: _are_served(cluster))
+
+
+def apply_identities(cluster: LocalCluster) -> None:
+    """Apply the ServiceAccounts of both processes, with their rights and nothing beyond."""
+    cluster.kubectl("apply", *(f"--filename={MANIFESTS / name}" for name in _IDENTITIES))
 
 
 def apply_samples(cluster: LocalCluster) -> None:

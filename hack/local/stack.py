@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hack.local import ports
 from hack.local.errors import ProcessDiedError
-from hack.local.installation import SYSTEM_NAMESPACE, install
+from hack.local.installation import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, install
 from hack.local.services import build_api, build_operator
 from tests.localcluster import Component, LocalCluster, NodeKind
 from tests.localcluster.reporting import Log
@@ -67,12 +67,12 @@ def _build_stack(cluster: LocalCluster, api_port: int) -> Stack:
         name: cluster.service_account_kubeconfig(
             namespace=SYSTEM_NAMESPACE, name=name, directory=folder, lifetime_hours=_LIFETIME_HOURS
         )
-        for name in ("diem-operator", "diem-api")
+        for name in (OPERATOR_ACCOUNT, API_ACCOUNT)
     }
     return Stack(
         cluster=cluster,
-        operator=build_operator(kubeconfigs["diem-operator"], probe_port=ports.find_free(), log_folder=folder),
-        api=build_api(kubeconfigs["diem-api"], port=api_port, probe_port=ports.find_free(), log_folder=folder),
+        operator=build_operator(kubeconfigs[OPERATOR_ACCOUNT], probe_port=ports.find_free(), log_folder=folder),
+        api=build_api(kubeconfigs[API_ACCOUNT], port=api_port, probe_port=ports.find_free(), log_folder=folder),
         url=f"http://{ports.HOST}:{api_port}",
     )
 

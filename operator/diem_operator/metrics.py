@@ -12,8 +12,12 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from diem_operator.model.diemjob import Phase
+
 OPERATOR: Final = "diem_operator"
 API: Final = "diem_api"
+
+RECONCILE_OUTCOMES: Final = ("done", "retry", "error")
 
 NO_ANSWER: Final = "none"
 """The `code` of a request that got no HTTP status."""
@@ -74,7 +78,7 @@ class ControllerMetrics:
         self._controller = controller
 
     def observe_reconcile(self, outcome: str, seconds: float) -> None:
-        """Count one reconcile; `outcome` is one of a few words such as `done`, `retry` or `error`."""
+        """Count one reconcile; `outcome` is one of RECONCILE_OUTCOMES."""
         self._metrics.reconciles.labels(self._controller, outcome).inc()
         self._metrics.reconcile_seconds.labels(self._controller).observe(seconds)
 
@@ -116,8 +120,14 @@ class OperatorMetrics:
         self.leader = self._gauge("leader", "Whether this replica is the one that writes (1) or stands by (0).")
         self.events = self._counter("kubernetes_events", "Kubernetes Events by what became of them.", ("outcome",))
 
+        # A counter that appears with its first event hides that event from rate() and increase().
+        for phase in Phase:
+            self.run_transitions.labels(phase)
+
     def for_controller(self, controller: str) -> ControllerMetrics:
         """Return what one controller may touch."""
+        for outcome in RECONCILE_OUTCOMES:
+            self.reconciles.labels(controller, outcome)
         return ControllerMetrics(self, controller)
 
     def observe_transition(self, phase: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ spec:
 def real() -> Iterator[LocalCluster]:
     if HINDRANCE is not None:
         pytest.skip(HINDRANCE)
-    with LocalCluster.start(NodeKind.REAL) as cluster:
+    with LocalCluster.start(NodeKind.REAL, dns=True) as cluster:
         yield cluster
 
 
@@ -124,6 +125,16 @@ def test_frozen_api_server_does_not_answer_until_it_goes_on() -> None:
         cluster.apiserver.resume()
 
         assert cluster.kubectl("get", "--raw", "/readyz", "--request-timeout=20s") == "ok"
+
+
+def test_restricted_cluster_refuses_pods_unless_their_namespace_says_otherwise() -> None:
+    with LocalCluster.start(NodeKind.NONE, restricted=True) as cluster:
+        with pytest.raises(LocalClusterError, match='violates PodSecurity "restricted:latest"'):
+            cluster.kubectl("create", "-f", "-", input=CLIENT)
+        cluster.kubectl("create", "-f", "-", input=json.dumps(RESTRICTED_POD))
+        cluster.kubectl("label", "namespace", "default", "pod-security.kubernetes.io/enforce=privileged")
+
+        assert cluster.kubectl("create", "-f", "-", input=CLIENT) == "pod/client created\n"
 
 
 def test_kubectl_error_carries_what_kubectl_said() -> None:
@@ -200,10 +211,35 @@ def test_services_and_exec_work_inside_the_node(real: LocalCluster) -> None:
     assert real.kubectl(*to_apiserver) == "open\n"
 
 
+def test_pods_find_services_by_name_and_nothing_else(real: LocalCluster) -> None:
+    real.kubectl("create", "namespace", "named")
+    real.kubectl("create", "--namespace=named", "-f", "-", input=WEB_SERVER)
+    real.kubectl("create", "--namespace=named", "-f", "-", input=CLIENT)
+    real.kubectl("wait", "--namespace=named", "--for=condition=Ready", "pod/web", "pod/client", "--timeout=60s")
+    within = ["exec", "--namespace=named", "client", "--", "timeout", "5"]
+
+    for name in ("web", "web.named", "web.named.svc", "web.named.svc.cluster.local"):
+        fetch = [*within, "wget", "-q", "-O", "-", f"http://{name}"]
+        _eventually(partial(_prints, real, fetch, "served\n"))
+    with pytest.raises(LocalClusterError, match="NXDOMAIN"):
+        real.kubectl(*within, "sh", "-c", "nslookup web.example >&2")
+
+
+def test_dns_reads_nothing_but_what_it_answers_from(real: LocalCluster) -> None:
+    account = ["auth", "can-i", "--as=system:coredns", "--list", "--no-headers"]
+    rights = [line.split() for line in real.kubectl(*account).splitlines()]
+
+    assert sorted(one[0] for one in rights if one[0][0] not in "/[" and "create" not in one[-1]) == [
+        "endpointslices.discovery.k8s.io",
+        "namespaces",
+        "services",
+    ]
+
+
 def test_node_recovers_from_crashes_of_its_programs(real: LocalCluster) -> None:
-    for name in ("kubelet", "containerd", "kube-proxy"):
+    for name in ("kubelet", "containerd", "kube-proxy", "coredns"):
         real.components[name].kill()
-    for name in ("containerd", "kubelet", "kube-proxy"):
+    for name in ("containerd", "kubelet", "kube-proxy", "coredns"):
         real.components[name].start()
     real.kubectl("run", "after", "--image=localhost/diem/busybox:local", "--restart=Never", "--", "echo", "alive")
     real.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/after", "--timeout=60s")
@@ -266,6 +302,10 @@ def _create_job(cluster: LocalCluster, name: str, annotations: dict[str, str]) -
 
 def _pod_value(cluster: LocalCluster, job: str, path: str) -> str:
     return cluster.kubectl("get", "pods", f"--selector=job-name={job}", "-o", f"jsonpath={{.items[*]{path}}}")
+
+
+def _prints(cluster: LocalCluster, command: list[str], expected: str) -> bool:
+    return cluster.kubectl(*command) == expected
 
 
 def _run_pod(kubectl: str, kubeconfig: str) -> None:

@@ -1,18 +1,14 @@
-"""The identities of our two processes, with the rights that manifests/ give them and no others."""
+"""The identities of our two processes, with the rights that an installation gives them and no others."""
 
 from pathlib import Path
 
+from hack.local.installation import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, apply_identities
 from tests.localcluster import LocalCluster
 
-MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-SYSTEM_NAMESPACE = "diem-system"
+__all__ = ["API_ACCOUNT", "OPERATOR_ACCOUNT", "SYSTEM_NAMESPACE", "issue_kubeconfig"]
 
 
-def issue_kubeconfig(cluster: LocalCluster, *, manifest: str, account: str, directory: Path) -> Path:
-    """Apply one of the manifests of rights, and return a kubeconfig for the ServiceAccount in it."""
-    manifest_of_namespace = cluster.kubectl(
-        "create", "namespace", SYSTEM_NAMESPACE, "--dry-run=client", "--output=json"
-    )
-    cluster.kubectl("apply", "--filename", "-", input=manifest_of_namespace)
-    cluster.kubectl("apply", "--filename", str(MANIFESTS / manifest))
+def issue_kubeconfig(cluster: LocalCluster, *, account: str, directory: Path) -> Path:
+    """Apply the identities, and return a kubeconfig for one of them."""
+    apply_identities(cluster)
     return cluster.service_account_kubeconfig(namespace=SYSTEM_NAMESPACE, name=account, directory=directory)

@@ -16,7 +16,7 @@ from diem_operator.access.tokens import hash_token
 from diem_operator.model.diemjob import Phase, State
 from diem_operator.settings import KeySettings, Tenant
 from tests.integration.api_world import JOB, QUICK, Answer, ApiWorld, api_world, make_namespace_name
-from tests.integration.identities import SYSTEM_NAMESPACE, issue_kubeconfig
+from tests.integration.identities import API_ACCOUNT, SYSTEM_NAMESPACE, issue_kubeconfig
 from tests.localcluster import LocalCluster
 
 LIVE = (Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING)
@@ -27,7 +27,7 @@ OVER = (Phase.COMPLETED, Phase.FAILED, Phase.STOPPED)
 def api_kubeconfig(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The identity of the API, with the rights that manifests/ give it and no others."""
     directory = tmp_path_factory.mktemp("api")
-    return issue_kubeconfig(cluster, manifest="api-rbac.yaml", account="diem-api", directory=directory)
+    return issue_kubeconfig(cluster, account=API_ACCOUNT, directory=directory)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import obtain_signing_secret
 from diem_operator.settings import KeySettings
 from tests.integration.api_world import TIMEOUT_SECONDS, ApiWorld, api_world, connected
-from tests.integration.identities import SYSTEM_NAMESPACE, issue_kubeconfig
+from tests.integration.identities import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, issue_kubeconfig
 from tests.localcluster import LocalCluster
 
 SIGNING_SECRET = ObjectKey(namespace=SYSTEM_NAMESPACE, name="diem-operator-signing")
@@ -98,16 +98,16 @@ class AlwaysLeading:
 def kubeconfigs(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("identities")
     return {
-        account: issue_kubeconfig(cluster, manifest=manifest, account=account, directory=directory)
-        for manifest, account in (("operator-rbac.yaml", "diem-operator"), ("api-rbac.yaml", "diem-api"))
+        account: issue_kubeconfig(cluster, account=account, directory=directory)
+        for account in (OPERATOR_ACCOUNT, API_ACCOUNT)
     }
 
 
 @pytest.fixture
 async def desk(cluster: LocalCluster, kubeconfigs: dict[str, Path]) -> AsyncIterator[KeyDesk]:
     async with AsyncExitStack() as stack:
-        world = api_world(admin=cluster.admin_kubeconfig, api=kubeconfigs["diem-api"])
-        operator = connected(kubeconfigs["diem-operator"])
+        world = api_world(admin=cluster.admin_kubeconfig, api=kubeconfigs[API_ACCOUNT])
+        operator = connected(kubeconfigs[OPERATOR_ACCOUNT])
         yield KeyDesk(world=await stack.enter_async_context(world), operator=await stack.enter_async_context(operator))
 
 

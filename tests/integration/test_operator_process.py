@@ -1,4 +1,4 @@
-"""The operator's process against a real API server, with no rights but those of manifests/."""
+"""The operator's process against a real API server, with no rights but those of an installation."""
 
 import json
 import time
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.builders import make_template
 from tests.integration.conftest import CRDS, apply_crds
+from tests.integration.identities import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, issue_kubeconfig
 from tests.integration.operator_process import OperatorProcess, eventually, running_operator
 from tests.localcluster import LocalCluster, NodeKind
+from tests.localcluster.kubeconfig import write_token_kubeconfig
 
-MANIFESTS = CRDS.parent / "manifests"
 USER = "system:serviceaccount:diem-system:diem-operator"
 IDLE_SECONDS = 4.0
 
@@ -68,12 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("operator")
     with LocalCluster.start(node=NodeKind.NONE, audit=True) as cluster:
         apply_crds(cluster)
-        cluster.kubectl("create", "namespace", "diem-system")
-        cluster.kubectl("apply", "--filename", str(MANIFESTS / "operator-rbac.yaml"))
-        cluster.kubectl("apply", "--filename", str(MANIFESTS / "api-rbac.yaml"))
-        kubeconfig = cluster.service_account_kubeconfig(
-            namespace="diem-system", name="diem-operator", directory=directory
-        )
+        kubeconfig = issue_kubeconfig(cluster, account=OPERATOR_ACCOUNT, directory=directory)
         yield Site(cluster=cluster, kubeconfig=kubeconfig, directory=directory)
 
 
@@ -102,14 +97,6 @@ def make_diemjob_manifest(name: str, namespace: str, **spec: object) -> str:
             "spec": {"jobTemplate": make_template()} | spec,
         }
     )
-
-
-def test_rights_have_no_wildcard() -> None:
-    for file in MANIFESTS.glob("*-rbac.yaml"):
-        roles = [one for one in yaml.safe_load_all(file.read_text()) if one["kind"] in {"ClusterRole", "Role"}]
-        assert roles
-        for rule in (rule for role in roles for rule in role["rules"]):
-            assert all("*" not in value for values in rule.values() for value in values)
 
 
 def test_leader_is_alive_ready_and_measured(operator: OperatorProcess) -> None:
@@ -221,3 +208,28 @@ def test_lost_crds_end_the_process_and_a_new_one_waits_for_them(site: Site, oper
         waiting.wait_leading()
         waiting.wait_ready()
         assert waiting.terminate()[0] == 0
+
+
+def test_api_beside_the_operator_is_handed_a_token_of_its_own(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    flags = (f"--api-service-account={API_ACCOUNT}", f"--api-token-file={file}", "--api-token-lifetime=600")
+    with running_operator(site.kubeconfig, site.directory, *flags) as operator:
+        eventually("the token is there", file.exists)
+        who = json.loads(site.cluster.kubectl(*ASK_WHO, kubeconfig=write_kubeconfig(site, file, tmp_path)))
+        operator.wait_ready()
+
+    assert who["status"]["userInfo"]["username"] == f"system:serviceaccount:{SYSTEM_NAMESPACE}:{API_ACCOUNT}"
+    assert file.read_text() not in operator.log_file.read_text()
+
+
+ASK_WHO = ("auth", "whoami", "--output=json")
+
+
+def write_kubeconfig(site: Site, token_file: Path, folder: Path) -> Path:
+    return write_token_kubeconfig(
+        folder / "kubeconfig",
+        server=site.cluster.server,
+        ca_file=site.cluster.ca_file,
+        token=token_file.read_text(),
+        namespace=SYSTEM_NAMESPACE,
+    )

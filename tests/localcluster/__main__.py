@@ -16,9 +16,9 @@ def main() -> int:
     turn_signals_into_exceptions()
     try:
         if arguments.command == "build":
-            _build(arguments.node)
+            _build(arguments.node, dns=arguments.dns)
         elif arguments.command == "up":
-            _up(arguments.node, audit=arguments.audit)
+            _up(arguments.node, audit=arguments.audit, dns=arguments.dns)
         else:
             reaping.reap_abandoned(to_stderr)
     except LocalClusterError as error:
@@ -40,17 +40,18 @@ def _parse() -> argparse.Namespace:
     up.add_argument("--audit", action="store_true", help="keep a record of every request")
     for command in (build, up):
         command.add_argument("--node", type=NodeKind, default=NodeKind.AUTO, help="real, simulated, none or auto")
+        command.add_argument("--dns", action="store_true", help="resolve the names of Services in real pods")
     return parser.parse_args()
 
 
-def _build(node: NodeKind) -> None:
+def _build(node: NodeKind, *, dns: bool) -> None:
     kind = node_kind.choose(node)
-    for path in prepare(ClusterOptions(node=kind, scheduler=kind is not NodeKind.NONE), to_stderr).values():
+    for path in prepare(ClusterOptions(node=kind, scheduler=kind is not NodeKind.NONE, dns=dns), to_stderr).values():
         print(path)
 
 
-def _up(node: NodeKind, *, audit: bool) -> None:
-    with LocalCluster.start(node, audit=audit) as cluster:
+def _up(node: NodeKind, *, audit: bool, dns: bool) -> None:
+    with LocalCluster.start(node, audit=audit, dns=dns) as cluster:
         print(f"export KUBECONFIG={cluster.admin_kubeconfig}")
         print(f"export KUBECTL={cluster.kubectl_path}")
         print(f"export DIEM_CLUSTER={cluster.directory}", flush=True)

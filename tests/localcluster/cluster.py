@@ -51,6 +51,8 @@ class LocalCluster:
         audit: bool = False,
         controllers: bool = True,
         scheduler: bool | None = None,
+        dns: bool = False,
+        restricted: bool = False,
         apiserver_arguments: Sequence[str] = (),
         log: Log | None = None,
     ) -> Self:
@@ -60,6 +62,8 @@ class LocalCluster:
             audit: keep a record of every request in `audit_log`.
             controllers: run the controller manager: garbage collection, Jobs, default ServiceAccounts.
             scheduler: run the scheduler; by default, when there is a node.
+            dns: resolve the names of Services in real pods; without a real node there is nobody to ask.
+            restricted: enforce Pod Security "restricted" wherever a namespace's labels do not say otherwise.
             apiserver_arguments: more arguments for kube-apiserver, such as `--v=4`.
             log: gets one-line reports; by default they go to standard error.
 
@@ -73,6 +77,8 @@ class LocalCluster:
             audit=audit,
             controllers=controllers,
             scheduler=kind is not NodeKind.NONE if scheduler is None else scheduler,
+            dns=dns,
+            restricted=restricted,
             apiserver_arguments=tuple(apiserver_arguments),
         )
         turn_signals_into_exceptions()
@@ -103,6 +109,7 @@ class LocalCluster:
             ControlPlaneOptions(
                 audit=options.audit,
                 serves_node=options.node is NodeKind.REAL,
+                restricted=options.restricted,
                 apiserver_arguments=options.apiserver_arguments,
             ),
         )
@@ -188,7 +195,7 @@ class LocalCluster:
 
     def _build_node(self, paths: Mapping[str, Path], plane: ControlPlane) -> RealNode | SimulatedNode | None:
         if self.node_kind is NodeKind.REAL:
-            return RealNode(self._slot, paths, plane)
+            return RealNode(self._slot, paths, plane, self._create)
         if self.node_kind is NodeKind.SIMULATED:
             return SimulatedNode(self._slot, paths[programs.KWOK.name], plane, self._create)
         return None

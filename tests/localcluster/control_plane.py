@@ -22,6 +22,21 @@ _AUDIT_POLICY = {
     "rules": [{"level": "Metadata"}],
 }
 
+_RESTRICTED = {
+    "apiVersion": "apiserver.config.k8s.io/v1",
+    "kind": "AdmissionConfiguration",
+    "plugins": [
+        {
+            "name": "PodSecurity",
+            "configuration": {
+                "apiVersion": "pod-security.admission.config.k8s.io/v1",
+                "kind": "PodSecurityConfiguration",
+                "defaults": {"enforce": "restricted", "enforce-version": "latest"},
+            },
+        }
+    ],
+}
+
 
 @dataclass(frozen=True)
 class ControlPlaneOptions:
@@ -29,10 +44,12 @@ class ControlPlaneOptions:
 
     Attributes:
         serves_node: a node outside the loopback interface must reach the API server.
+        restricted: the standard of Pod Security that is enforced by default, instead of none.
     """
 
     audit: bool = False
     serves_node: bool = False
+    restricted: bool = False
     apiserver_arguments: Sequence[str] = ()
 
 
@@ -83,6 +100,7 @@ class ControlPlane:
     def build_apiserver(self) -> Component:
         """Describe the API server; it is ready when /readyz says so."""
         flags = self._serving_flags() | self._trust_flags() | (self._audit_flags() if self.audit_log else {})
+        flags |= self._admission_flags() if self._options.restricted else {}
         return self._component(
             "kube-apiserver", flags, extra=self._options.apiserver_arguments, is_ready=self.probe.is_serving
         )
@@ -150,6 +168,11 @@ class ControlPlane:
             "audit-log-mode": "blocking-strict",
             "audit-log-maxsize": 10_000,  # megabytes: one file, however long the load test
         }
+
+    def _admission_flags(self) -> dict[str, object]:
+        configuration = self._slot.directory / "admission.json"
+        configuration.write_text(json.dumps(_RESTRICTED))
+        return {"admission-control-config-file": configuration}
 
     def _controller_flags(self, name: str, user: str) -> dict[str, object]:
         kubeconfig = self.write_kubeconfig(name, self.authority.issue_client(name, user))

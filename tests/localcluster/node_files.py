@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.localcluster.cluster_dns import DOMAIN
 from tests.localcluster.images import PAUSE_IMAGE
 from tests.localcluster.slots import Slot
 
@@ -71,9 +72,11 @@ def build_network(slot: Slot) -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": "localcluster", "plugins": [ptp, portmap]}
 
 
-def build_kubelet_config(slot: Slot, *, ca_file: Path) -> dict[str, Any]:
-    """Return the kubelet's configuration."""
+def build_kubelet_config(slot: Slot, *, ca_file: Path, dns: bool = False) -> dict[str, Any]:
+    """Return the kubelet's configuration; with `dns`, pods ask the node's address for names."""
+    resolving = {"clusterDNS": [slot.node_address], "clusterDomain": DOMAIN} if dns else {}
     return {
+        **resolving,
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": slot.node_address,

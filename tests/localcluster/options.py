@@ -16,12 +16,16 @@ class ClusterOptions:
 
     Attributes:
         node: never AUTO.
+        dns: pods resolve the names of Services; real ones only, the others ask nobody.
+        restricted: Pod Security "restricted" is enforced wherever a namespace's labels do not say otherwise.
     """
 
     node: NodeKind
     audit: bool = False
     controllers: bool = True
     scheduler: bool
+    dns: bool = False
+    restricted: bool = False
     apiserver_arguments: tuple[str, ...] = ()
 
     @property
@@ -29,7 +33,7 @@ class ClusterOptions:
         """All that it needs; each once."""
         wanted = [*programs.CONTROL_PLANE, *([programs.SCHEDULER] if self.scheduler else [])]
         if self.node is NodeKind.REAL:
-            wanted += programs.REAL_NODE
+            wanted += [*programs.REAL_NODE, *([programs.COREDNS] if self.dns else [])]
         if self.node is NodeKind.SIMULATED:
             wanted += programs.SIMULATED_NODE
         return tuple(dict.fromkeys(wanted))

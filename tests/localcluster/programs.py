@@ -20,6 +20,18 @@ _KUBERNETES_FLAGS = " ".join(
     ["-s -w", *(f"-X {package}.{name}={value}" for package in _VERSION_PACKAGES for name, value in _VERSION.items())]
 )
 
+# Without these Helm 3, where it has no cluster to ask, assumes Kubernetes 1.20 and refuses charts for newer ones.
+_HELM_FLAGS = " ".join(
+    [
+        "-s -w",
+        *(
+            f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={value}"
+            for package in ("chartutil", "lint/rules")
+            for part, value in (("Major", _MAJOR), ("Minor", _MINOR))
+        ),
+    ]
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
@@ -60,6 +72,12 @@ KUBECTL = _kubernetes("kubectl")
 KUBELET = _kubernetes("kubelet")
 KUBE_PROXY = _kubernetes("kube-proxy")
 KWOK = Program(name="kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok")
+COREDNS = Program(name="coredns", module="coredns", package="github.com/coredns/coredns")
+
+# No part of a cluster; for what installs charts into it and documents them.
+HELM = Program(name="helm", module="helm", package="helm.sh/helm/v3/cmd/helm", linker_flags=_HELM_FLAGS)
+HELM4 = Program(name="helm4", module="helm4", package="helm.sh/helm/v4/cmd/helm")
+HELM_DOCS = Program(name="helm-docs", module="helm-docs", package="github.com/norwoodj/helm-docs/cmd/helm-docs")
 
 _CONTAINERD_COMMANDS = "github.com/containerd/containerd/v2/cmd"
 CONTAINERD = _runtime("containerd", f"{_CONTAINERD_COMMANDS}/containerd")

@@ -1,14 +1,16 @@
-"""A real node on this machine: containerd, kubelet and kube-proxy in a space of their own.
+"""A real node on this machine: containerd, kubelet, kube-proxy and, if wanted, CoreDNS in a space of their own.
 
-Composes `node_space`, `node_files` and `images`. It needs Linux and root, and leaves `machine_traces` to be removed.
+Composes `node_space`, `node_files`, `cluster_dns` and `images`. It needs Linux and root, and leaves `machine_traces` to
+be removed.
 """
 
 import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.localcluster import building, machine_traces, programs, system_packages
+from tests.localcluster import building, cluster_dns, machine_traces, programs, system_packages
 from tests.localcluster.api_probe import is_answering
 from tests.localcluster.busybox import find_commands, find_static_busybox
 from tests.localcluster.component import Component
@@ -38,18 +40,29 @@ class RealNode:
         space: its namespaces.
     """
 
-    def __init__(self, slot: Slot, paths: Mapping[str, Path], plane: ControlPlane) -> None:
-        """Make its files and describe its processes; nothing is started."""
+    def __init__(
+        self, slot: Slot, paths: Mapping[str, Path], plane: ControlPlane, create: Callable[[Mapping[str, Any]], object]
+    ) -> None:
+        """Make its files and describe its processes; nothing is started.
+
+        Args:
+            paths: its programs; Service names are resolved when CoreDNS is among them.
+            create: puts an object into the cluster.
+        """
         self.name = slot.name
         self._slot = slot
         self._plane = plane
+        self._create = create
+        self._has_dns = programs.COREDNS.name in paths
         self._server = f"https://{slot.machine_address}:{slot.apiserver_port}"
         self._programs = _gather(slot.directory / "bin", paths)
         self.space = NodeSpace(slot, outside=list(paths.values()))
         self.containerd = self._build_containerd()
         self.kubelet = self._build_kubelet()
         self.kube_proxy = self._build_kube_proxy()
-        self.components = (self.space.holder, self.containerd, self.kubelet, self.kube_proxy)
+        dns = (self._build_dns(),) if self._has_dns else ()
+        self._servers = (self.kubelet, self.kube_proxy, *dns)
+        self.components = (self.space.holder, self.containerd, *self._servers)
 
     def start(self, log: Log) -> None:
         """Start the node, and return when it is Ready and Services work."""
@@ -59,10 +72,12 @@ class RealNode:
         archive = self._write_images(log)
         self.containerd.wait_ready()
         self.load_images(archive)
-        self.kubelet.start(wait=False)
-        self.kube_proxy.start(wait=False)
-        self.kubelet.wait_ready()
-        self.kube_proxy.wait_ready()
+        if self._has_dns:
+            self._create(cluster_dns.build_rights())
+        for server in self._servers:
+            server.start(wait=False)
+        for server in self._servers:
+            server.wait_ready()
 
     def load_images(self, archive: Path) -> None:
         """Load all images of an archive (`docker save` or OCI layout) into the node."""
@@ -90,7 +105,9 @@ class RealNode:
     def _build_kubelet(self) -> Component:
         slot, probe = self._slot, self._plane.probe
         config = slot.directory / "kubelet.json"
-        config.write_text(json.dumps(build_kubelet_config(slot, ca_file=self._plane.authority.ca_file)))
+        config.write_text(
+            json.dumps(build_kubelet_config(slot, ca_file=self._plane.authority.ca_file, dns=self._has_dns))
+        )
         flags = {
             "config": config,
             "kubeconfig": self._kubeconfig("kubelet", f"system:node:{self.name}", "system:nodes"),
@@ -114,6 +131,12 @@ class RealNode:
         }
         return self._component(programs.KUBE_PROXY, flags, is_ready=self._is_proxy_serving)
 
+    def _build_dns(self) -> Component:
+        corefile = self._slot.directory / "Corefile"
+        kubeconfig = self._kubeconfig("coredns", cluster_dns.USER)
+        corefile.write_text(cluster_dns.build_corefile(self._slot, kubeconfig=kubeconfig))
+        return self._component(programs.COREDNS, {"conf": corefile}, is_ready=self._is_dns_serving)
+
     def _component(self, program: Program, flags: Mapping[str, object], *, is_ready: Callable[[], bool]) -> Component:
         return Component(
             program.name,
@@ -133,6 +156,9 @@ class RealNode:
 
     def _is_proxy_serving(self) -> bool:
         return is_answering(self._slot.node_address, _PROXY_HEALTH_PORT, "/healthz")
+
+    def _is_dns_serving(self) -> bool:
+        return is_answering(self._slot.node_address, cluster_dns.READY_PORT, "/ready")
 
     def _ctr(self, *arguments: str) -> list[str]:
         # Inside the space: containerd's socket is there, and so are the mounts it makes.

@@ -19,8 +19,10 @@ PACKAGE_OF: Mapping[str, str] = MappingProxyType(
     {
         "/usr/include/seccomp.h": "libseccomp-dev",
         "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+        "buildah": "buildah",
         "cc": "gcc libc6-dev",
         "curl": "curl",
+        "debootstrap": "debootstrap",
         "ip": "iproute2",
         "javac": "default-jdk-headless",
         "mount": "mount",
@@ -31,6 +33,7 @@ PACKAGE_OF: Mapping[str, str] = MappingProxyType(
         "nsenter": "util-linux",
         "pip3": "python3-pip",
         "pkg-config": "pkg-config",
+        "tar": "tar",
         "unshare": "util-linux",
     }
 )

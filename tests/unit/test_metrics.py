@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from diem_operator.metrics import API, OPERATOR, OperatorMetrics, RequestMetrics, build_registry
+from diem_operator.metrics import API, OPERATOR, RECONCILE_OUTCOMES, OperatorMetrics, RequestMetrics, build_registry
+from diem_operator.model.diemjob import Phase
 
 
 @pytest.fixture
@@ -35,6 +36,13 @@ def test_reconciles_are_counted_by_outcome(metrics: OperatorMetrics) -> None:
     assert read(metrics, "diem_operator_reconciles_total", controller="diemjobs", outcome="done") == 1
     assert read(metrics, "diem_operator_reconciles_total", controller="diemjobs", outcome="error") == 1
     assert read(metrics, "diem_operator_reconcile_duration_seconds_sum", controller="diemjobs") == 2
+
+
+def test_counters_are_there_before_what_they_count(metrics: OperatorMetrics) -> None:
+    metrics.for_controller("diemjobs")
+    assert [read(metrics, "diem_operator_run_transitions_total", phase=phase) for phase in Phase] == [0] * len(Phase)
+    reconciles = "diem_operator_reconciles_total"
+    assert [read(metrics, reconciles, controller="diemjobs", outcome=one) for one in RECONCILE_OUTCOMES] == [0, 0, 0]
 
 
 def test_depth_and_stored_objects_are_read_when_asked_for(metrics: OperatorMetrics) -> None:
@@ -73,7 +81,7 @@ def test_names_follow_the_conventions() -> None:
     registry = build_registry()
     OperatorMetrics(registry)
     families = list(text_string_to_metric_families(generate_latest(registry).decode()))
-    ours = [family for family in families if family.name.startswith("diem_")]
+    ours = [family for family in families if re.match("diem_.*(?<!_created)$", family.name)]
     assert len(ours) == 12
     for family in ours:
         assert family.documentation.endswith(".")

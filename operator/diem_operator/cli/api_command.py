@@ -1,5 +1,7 @@
 """`diem-operator api`: flags in, settings out, and the composition of the API's process, which is short."""
 
+import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,10 @@ from diem_operator.probes import build_app as build_probes
 from diem_operator.probes import serving
 from diem_operator.settings import ApiSettings, CertificateSettings
 
+logger = logging.getLogger(__name__)
+
 DEFAULTS = ApiSettings()
+WAIT_SECONDS = 0.05
 
 server_options = apply_all(
     option("--host", env="DIEM_API_HOST", default=DEFAULTS.host, help="Address to listen on."),
@@ -100,7 +105,7 @@ def api(
     configure_logging(log_format=log_format, level=log_level)
     credentials = load_credentials(kubeconfig, context, token_file=token_file)
     settings = read_settings(credentials, **given)
-    run_process(lambda _: run_api(settings, credentials))
+    run_process(lambda _: run_api(settings, credentials, token_file=token_file))
 
 
 def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noqa: ANN401 - the options, by name
@@ -119,8 +124,8 @@ def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noq
     )
 
 
-async def run_api(settings: ApiSettings, credentials: Credentials) -> None:
-    """Serve until cancelled."""
+async def run_api(settings: ApiSettings, credentials: Credentials, *, token_file: Path | None = None) -> None:
+    """Serve until cancelled, once the token that the operator hands over is there."""
     # Imported late: `diem-operator --help` has no use for a web server.
     from diem_operator.api.app import READY, build_app  # noqa: PLC0415
     from diem_operator.api.serving import serve  # noqa: PLC0415
@@ -131,9 +136,23 @@ async def run_api(settings: ApiSettings, credentials: Credentials) -> None:
     probes = build_probes(alive={}, ready=app[READY], registry=metrics.registry)
     try:
         async with serving(probes, host=settings.probe_host, port=settings.probe_port):
+            await _wait_for_file(token_file)
             await serve(app, settings)
     finally:
         await cluster.close()
+
+
+async def _wait_for_file(path: Path | None) -> None:
+    """Return when the file is there; None is no file to wait for."""
+    if path is None or _exists(path):
+        return
+    logger.info("Waited for the operator to put a token into %s", path)
+    while not _exists(path):  # noqa: ASYNC110 - nobody tells when it comes
+        await asyncio.sleep(WAIT_SECONDS)
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
 
 
 def _read_certificate(certificate_file: Path | None, key_file: Path | None) -> CertificateSettings | None:

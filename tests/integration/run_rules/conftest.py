@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.identities import issue_kubeconfig
+from tests.integration.identities import OPERATOR_ACCOUNT, issue_kubeconfig
 from tests.integration.operator_process import OperatorProcess, running_operator
 from tests.integration.run_rules.audit import Audit, begin_audit
 from tests.integration.run_rules.oracle import Oracle
@@ -21,11 +21,9 @@ def oracle(simulated_cluster: LocalCluster) -> Oracle:
 
 @pytest.fixture(scope="session")
 def operator_kubeconfig(simulated_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let the operator in, with the rights that manifests/ give it."""
+    """Let the operator in, with the rights that an installation gives it."""
     directory = tmp_path_factory.mktemp("operator-kubeconfig")
-    return issue_kubeconfig(
-        simulated_cluster, manifest="operator-rbac.yaml", account="diem-operator", directory=directory
-    )
+    return issue_kubeconfig(simulated_cluster, account=OPERATOR_ACCOUNT, directory=directory)
 
 
 @pytest.fixture(scope="module")

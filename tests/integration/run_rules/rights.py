@@ -11,7 +11,7 @@ from tests.integration.run_rules.audit import OPERATOR
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 
-ROLE = "diem-operator"
+ROLE = "diem-operator.diem-system"
 
 
 @contextmanager

@@ -37,3 +37,10 @@ def test_audit_log_is_kept_only_when_asked_for(tmp_path: Path, audit: bool) -> N
 
     assert ("--audit-log-path" in flags) is audit
     assert (plane.audit_log is not None) is audit
+
+
+@pytest.mark.parametrize("restricted", [pytest.param(True, id="on"), pytest.param(False, id="off")])
+def test_pod_security_is_enforced_by_default_only_when_asked_for(tmp_path: Path, restricted: bool) -> None:
+    command = _apiserver(tmp_path, ControlPlaneOptions(restricted=restricted))
+
+    assert (f"--admission-control-config-file={tmp_path / 'admission.json'}" in command) is restricted

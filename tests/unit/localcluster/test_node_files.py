@@ -36,3 +36,10 @@ def test_two_nodes_share_neither_control_group_nor_pod_addresses() -> None:
     assert build_kubelet_config(SLOT, ca_file=Path("/x"))["cgroupRoot"] == "/diem-03"
     assert build_kubelet_config(other, ca_file=Path("/x"))["cgroupRoot"] == "/diem-04"
     assert build_network(SLOT) != build_network(other)
+
+
+def test_pods_ask_the_nodes_address_for_names_only_where_somebody_answers() -> None:
+    config = build_kubelet_config(SLOT, ca_file=Path("/x"), dns=True)
+
+    assert (config["clusterDNS"], config["clusterDomain"]) == (["10.254.3.2"], "cluster.local")
+    assert "clusterDNS" not in build_kubelet_config(SLOT, ca_file=Path("/x"))

@@ -4,6 +4,7 @@ import pytest
 
 from tests.localcluster import programs
 from tests.localcluster.programs import Program, Recipe
+from tests.localcluster.toolchain import OLDEST_GO
 
 LINUX = "linux/amd64"
 
@@ -43,9 +44,21 @@ def test_no_build_may_change_the_pinned_versions() -> None:
     assert Recipe(programs.ETCD, LINUX).environment["GOFLAGS"] == "-mod=readonly"
 
 
-@pytest.mark.parametrize("module", ["etcd", "kubernetes", "kwok", "runtime"])
+@pytest.mark.parametrize("module", sorted(path.name for path in programs.GO_FOLDER.iterdir()))
 def test_modules_build_with_the_oldest_go_that_is_accepted(module: str) -> None:
     lines = (programs.GO_FOLDER / module / "go.mod").read_text().splitlines()
+    wanted = [line.removeprefix("go ") for line in lines if line.startswith("go ")]
 
-    assert "go 1.25.0" in lines
+    assert [tuple(map(int, version.split(".")[:2])) <= OLDEST_GO for version in wanted] == [True]
     assert not [line for line in lines if line.startswith("toolchain ")]
+
+
+def test_helm_takes_itself_for_one_of_the_clusters_kubernetes() -> None:
+    flags = Recipe(programs.HELM, LINUX).flags
+
+    assert "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=35" in " ".join(flags)
+
+
+@pytest.mark.parametrize("program", [programs.COREDNS, programs.HELM, programs.HELM4, programs.HELM_DOCS])
+def test_no_cluster_builds_what_it_was_not_asked_for(program: Program) -> None:
+    assert program not in (*programs.CONTROL_PLANE, *programs.REAL_NODE, *programs.SIMULATED_NODE)

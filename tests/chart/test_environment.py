@@ -1,0 +1,84 @@
+"""What the two processes are told: the variables of their containers."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import NAMESPACE, Chart, set_value
+
+DEPLOYMENT = set_value("api.mode", "deployment")
+TLS = set_value("api.tls.secretName", "certificate")
+NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
+
+
+@pytest.mark.parametrize(
+    ("values", "variable", "value"),
+    [
+        pytest.param({}, "DIEM_NAMESPACES", None, id="all namespaces"),
+        pytest.param(NAMESPACED, "DIEM_NAMESPACES", "team-a team-b", id="some namespaces"),
+        pytest.param(set_value("operator.serveOwnNamespace", True), "DIEM_SERVE_OWN_NAMESPACE", "true", id="own too"),
+        pytest.param(set_value("keys.maxDays", 1_000_000), "DIEM_KEY_MAX_DAYS", "1000000", id="days of a key"),
+        pytest.param(
+            set_value("keys.tenants", {"team-a": {"org": "leap", "namespaces": ["team-b"]}}),
+            "DIEM_TENANTS",
+            '{"team-a":{"namespaces":["team-b"],"org":"leap"}}',
+            id="tenants",
+        ),
+        pytest.param(set_value("log.format", "text"), "DIEM_LOG_FORMAT", "text", id="log format"),
+        pytest.param(set_value("log.level", "debug"), "DIEM_LOG_LEVEL", "debug", id="log level"),
+    ],
+)
+def test_both_processes_are_told(chart: Chart, values: dict[str, Any], variable: str, value: str | None) -> None:
+    rendered = chart.render(values)
+
+    assert [rendered.environment(name).get(variable) for name in ("operator", "api")] == [value] * 2
+
+
+@pytest.mark.parametrize(
+    ("container", "path", "value", "variable", "expected"),
+    [
+        pytest.param("operator", "operator.workers", 4, "DIEM_WORKERS", "4", id="workers"),
+        pytest.param("operator", "operator.lease.durationSeconds", 15, "DIEM_LEASE_DURATION", "15", id="duration"),
+        pytest.param("operator", "operator.lease.renewSeconds", 2.5, "DIEM_LEASE_RENEW", "2.5", id="renewals"),
+        pytest.param("operator", "operator.lease.pollSeconds", 2, "DIEM_LEASE_POLL", "2", id="polls"),
+        pytest.param("operator", "operator.probePort", 9001, "DIEM_PROBE_PORT", "9001", id="operator's probes"),
+        pytest.param("operator", "fullnameOverride", "mine", "DIEM_LEASE_NAME", "mine", id="name of the Lease"),
+        pytest.param("operator", "fullnameOverride", "mine", "DIEM_SIGNING_SECRET", "mine-signing", id="signing key"),
+        pytest.param("operator", "api.tokenLifetimeSeconds", 600, "DIEM_API_TOKEN_LIFETIME", "600", id="token"),
+        pytest.param("api", "api.port", 9000, "DIEM_API_PORT", "9000", id="port"),
+        pytest.param("api", "api.probePort", 9002, "DIEM_API_PROBE_PORT", "9002", id="API's probes"),
+        pytest.param("api", "api.missingKeyStatus", 403, "DIEM_MISSING_KEY_STATUS", "403", id="missing key"),
+    ],
+)
+def test_one_process_is_told(
+    chart: Chart, container: str, path: str, value: object, variable: str, expected: str
+) -> None:
+    assert chart.render(set_value(path, value)).environment(container)[variable] == expected
+
+
+@pytest.mark.parametrize("name", ["operator", "api"])
+def test_variables_are_those_of_the_command_line(chart: Chart, name: str) -> None:
+    from diem_operator.cli import main  # noqa: PLC0415 - its import takes a second
+
+    known = {each.envvar for each in main.commands[name].params if each.envvar}
+    given = {
+        variable for values in ({}, DEPLOYMENT, TLS, NAMESPACED) for variable in chart.render(values).environment(name)
+    }
+    assert given - known == set()
+
+
+@pytest.mark.parametrize("container", ["operator", "api"])
+def test_extra_environment_is_for_one_container(chart: Chart, container: str) -> None:
+    variable = {"name": "HTTPS_PROXY", "value": "http://proxy"}
+    rendered = chart.render(set_value(f"{container}.extraEnv", [variable]))
+
+    other = {"operator": "api", "api": "operator"}[container]
+    assert variable in rendered.container(container)["env"]
+    assert variable not in rendered.container(other)["env"]
+
+
+def test_release_namespace_is_told_by_the_pod_itself(chart: Chart) -> None:
+    [variable] = [each for each in chart.render().container("api")["env"] if each["name"] == "DIEM_OPERATOR_NAMESPACE"]
+
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    assert NAMESPACE not in str(variable)

@@ -1,0 +1,141 @@
+"""The other ways to install, each played once from install to uninstall, by the other major version of Helm."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hack.image.obtaining import BuiltImage
+from tests.e2e.helm.release import NAME, NAMESPACE, HelmError, Release
+from tests.e2e.helm.tenant import Tenant, eventually
+from tests.localcluster import LocalCluster
+from tests.localcluster.errors import KubectlError
+from tests.localcluster.pki import Authority
+
+SLEEPER = "import time; print('begun', flush=True); time.sleep(1000)"
+GREETER = "print('hello')"
+
+
+@pytest.fixture(params=["helm", "helm4"])
+def any_release(release: Release, helms: dict[str, Path], request: pytest.FixtureRequest) -> Release:
+    return release.using(helm=helms[request.param])
+
+
+@pytest.fixture
+def modern(release: Release, helms: dict[str, Path]) -> Release:
+    return release.using(helm=helms["helm4"])
+
+
+def make_tenant(cluster: LocalCluster, image: BuiltImage, name: str) -> Iterator[Tenant]:
+    tenant = Tenant(cluster=cluster, namespace=name, image=image.name)
+    tenant.set_up()
+    yield tenant
+    cluster.kubectl("delete", "namespace", name)
+
+
+@pytest.fixture
+def team(platform: LocalCluster, image: BuiltImage) -> Iterator[Tenant]:
+    yield from make_tenant(platform, image, "team-a")
+
+
+@pytest.fixture
+def stranger(platform: LocalCluster, image: BuiltImage) -> Iterator[Tenant]:
+    yield from make_tenant(platform, image, "team-b")
+
+
+def play(team: Tenant) -> str:
+    """Play the story: a run that completes, a run that is stopped, and a key that ends; return one that opens."""
+    team.wait_for_caller()
+    token, other = team.make_key(), team.make_key("other")
+    team.make_job("greeter", GREETER)
+    team.make_job("sleeper", SLEEPER)
+    assert team.call(token, id="greeter", action="start").message == "job started"
+    assert team.call(token, id="sleeper", action="start").message == "job started"
+    team.follow(token, "greeter", until="Completed")
+    team.follow(token, "sleeper", until="Running")
+    assert team.read_logs("greeter") == "hello\n"
+    assert team.call(token, id="sleeper", action="stop").message == "job stopped"
+    team.follow(token, "sleeper", until="Stopped")
+    assert team.list_names("pods", "sleeper") == []
+    team.kubectl("patch", "diemapikey", "other", "--type=merge", '--patch={"spec":{"revoked":true}}')
+    eventually("a revoked key opens nothing", lambda: team.call(other, id="sleeper", action="status").status == 401)
+    return token
+
+
+def test_deployment_mode_with_https(modern: Release, team: Tenant, tmp_path: Path, platform: LocalCluster) -> None:
+    authority = Authority(tmp_path)
+    put_certificate(modern, authority, "first")
+    secure = replace(
+        team,
+        endpoint=f"https://{NAME}-api.{NAMESPACE}.svc/etl-mgr/api/apijob",
+        authority=authority.ca_file.read_text(),
+    )
+    settings = {"api.mode": "deployment", "api.deployment.replicas": 3, "api.tls.secretName": "api-tls"}
+    installed = modern.using(values={**modern.values, **settings})
+    installed.install()
+    try:
+        assert [len(installed.read_pods(component)) for component in ("operator", "api")] == [2, 3]
+        assert [len(pod["spec"]["containers"]) for pod in installed.read_pods()] == [1, 1]
+        play(secure)
+        can_make_tokens = ("auth", "can-i", "create", "serviceaccounts/diem-operator-api", "--subresource=token")
+        with pytest.raises(KubectlError):
+            installed.kubectl(*can_make_tokens, "--as=system:serviceaccount:diem-system:diem-operator")
+        assert "PASSED" in installed.test()
+    except AssertionError:
+        print(installed.describe_trouble())
+        raise
+    finally:
+        installed.uninstall()
+        installed.kubectl("delete", "secret", "api-tls")
+
+
+def put_certificate(release: Release, authority: Authority, name: str) -> None:
+    hosts = [f"{NAME}-api.{NAMESPACE}.svc", f"{NAME}-api.{NAMESPACE}", "localhost"]
+    pair = authority.issue_server(name, hosts)
+    release.kubectl("create", "secret", "tls", "api-tls", f"--cert={pair.certificate}", f"--key={pair.key}")
+
+
+def test_namespaced_mode_serves_its_namespaces_and_no_other(
+    any_release: Release, team: Tenant, stranger: Tenant
+) -> None:
+    installed = any_release.using(values={**any_release.values, "watchNamespaces": [team.namespace]})
+    installed.install()
+    try:
+        token = play(team)
+        stranger.make_job("ignored", GREETER, state="running", run={"id": "1"})
+        team.make_job("later", GREETER, state="running", run={"id": "1"})
+        team.follow(token, "later", until="Completed")
+        assert stranger.list_names("jobs", "ignored") == []
+        assert team.call(token, id="team-b/ignored", action="status").status == 404
+        assert "PASSED" in installed.test()
+    except AssertionError:
+        print(installed.describe_trouble())
+        raise
+    finally:
+        installed.uninstall()
+
+
+def test_installation_that_cannot_become_ready_is_not_reported_as_ready(modern: Release) -> None:
+    broken = modern.using(values={**modern.values, "image.tag": "absent"})
+    try:
+        with pytest.raises(HelmError, match=r"not ready|InProgress|deadline|timed out"):
+            broken.install("--timeout=15s")
+    finally:
+        broken.uninstall()
+
+
+def test_signing_secret_of_the_platform_team_is_used(modern: Release, team: Tenant) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    modern.kubectl("create", "secret", "generic", "ours", f"--from-literal=key={key}")
+    installed = modern.using(values={**modern.values, "keys.signingSecret.existingSecret": "ours"})
+    installed.install()
+    try:
+        team.wait_for_caller()
+        assert team.call(team.make_key(), id="none", action="status").status == 404
+        secrets = installed.kubectl("get", "secrets", "--output=jsonpath={.items[*].metadata.name}").split()
+        assert "diem-operator-signing" not in secrets
+    finally:
+        installed.uninstall()
+        installed.kubectl("delete", "secret", "ours")
