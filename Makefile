@@ -75,13 +75,15 @@ generate: $(VENV) ## write crds/ from hack/crd_sources, and from crds/ and the c
 	$(BIN)/python -m hack.generate_crds
 	$(BIN)/python -m hack.generate_manifests
 
-COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras --generate-hashes --python-version 3.11 --no-header pyproject.toml
+COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --no-strip-extras --generate-hashes --python-version 3.11 --no-header
 
 .PHONY: lock
 lock: $(VENV) ## write requirements/ from pyproject.toml
 	$(BIN)/python -m pip --quiet install 'uv>=0.9,<1'
-	$(COMPILE) -o requirements/runtime.txt
-	$(COMPILE) --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --override requirements/image.overrides -c requirements/runtime.txt -o requirements/image.txt
+	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 
 .PHONY: clean
 clean: ## remove what these targets have made in the checkout; built programs stay in ~/.cache/diem

@@ -185,7 +185,7 @@ def test_simulation_says_so() -> None:
     with LocalCluster.start(NodeKind.SIMULATED, log=lines.append):
         pass
 
-    assert [line for line in lines if line.startswith("SIMULATED node")] == lines
+    assert sum(line.startswith("SIMULATED node") for line in lines) == 1
 
 
 def test_pod_under_the_restricted_standard_runs_to_completion(real: LocalCluster) -> None:
