@@ -78,6 +78,7 @@ COREDNS = Program(name="coredns", module="coredns", package="github.com/coredns/
 HELM = Program(name="helm", module="helm", package="helm.sh/helm/v3/cmd/helm", linker_flags=_HELM_FLAGS)
 HELM4 = Program(name="helm4", module="helm4", package="helm.sh/helm/v4/cmd/helm")
 HELM_DOCS = Program(name="helm-docs", module="helm-docs", package="github.com/norwoodj/helm-docs/cmd/helm-docs")
+STRICT_DECODE = Program(name="strict-decode", module="strict-decode", package=".")
 
 _CONTAINERD_COMMANDS = "github.com/containerd/containerd/v2/cmd"
 CONTAINERD = _runtime("containerd", f"{_CONTAINERD_COMMANDS}/containerd")
@@ -141,7 +142,7 @@ class Recipe:
     def key(self) -> str:
         """A short hash that changes with anything that changes the module's programs, but for the compiler."""
         digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum"):
+        for name in ("go.mod", "go.sum", *(path.name for path in self.program.folder.glob("main.go"))):
             digest.update((self.program.folder / name).read_bytes())
         digest.update("\0".join((self.platform, *self.flags)).encode())
         return digest.hexdigest()[:16]
