@@ -21,8 +21,8 @@ class Product:
     def url(self) -> str:
         return self.stack.url
 
-    def kubectl(self, *arguments: str, manifest: str | None = None) -> str:
-        return self.stack.cluster.kubectl("--namespace", DEMO_NAMESPACE, *arguments, input=manifest)
+    def kubectl(self, *arguments: str) -> str:
+        return self.stack.cluster.kubectl("--namespace", DEMO_NAMESPACE, *arguments)
 
 
 @pytest.fixture(scope="session")

@@ -21,21 +21,9 @@ PROGRAMS = Path(__file__).with_name("documented_clients")
 PRINTED_HOST = "https://diem-instance.com"
 PRINTED_KEY = "THE_API_KEY"
 JOB = "5fd3a340b15cc4d3b71b7cc7"
-"""The id in the printed programs; an alias gives it to a job of another name."""
+"""The id in the printed programs; an alias gives it to a job of manifests/samples."""
 
-DIEMJOB = f"""
-apiVersion: diem.io/v1
-kind: DiemJob
-metadata: {{name: documented}}
-spec:
-  aliases: ["{JOB}"]
-  jobTemplate:
-    spec:
-      template:
-        spec:
-          restartPolicy: Never
-          containers: [{{name: main, image: "localhost/diem/busybox:local", command: ["true"]}}]
-"""
+DIEMJOB = "diemjob/legacy-report"
 
 Client = Callable[[Path], list[str]]
 """Prepares a folder that holds a printed program; returns the command that runs it there."""
@@ -81,14 +69,13 @@ def prepare_okhttp(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished_job(product: Product) -> str:
-    """A job with the printed id, and one finished run; its phase."""
-    product.kubectl("apply", "--filename", "-", manifest=DIEMJOB)
-    product.kubectl("patch", "diemjob/documented", "--type=merge", "--patch", '{"spec":{"state":"running"}}')
+    """The job with the printed id, once a run of it is over; its phase."""
+    product.kubectl("patch", DIEMJOB, "--type=merge", "--patch", '{"spec":{"state":"running"}}')
     return wait_for("the documented job to complete", lambda: _read_final_phase(product))
 
 
 def _read_final_phase(product: Product) -> str:
-    phase = product.kubectl("get", "diemjob/documented", "--output=jsonpath={.status.phase}")
+    phase = product.kubectl("get", DIEMJOB, "--output=jsonpath={.status.phase}")
     return phase if phase == "Completed" else ""
 
 
