@@ -3,13 +3,14 @@
 from tests.e2e.helm.release import NAMESPACE
 from tests.localcluster import LocalCluster
 
-# Made by the cluster itself, or records of what has happened.
-_COMING_AND_GOING = {
+# Made by the cluster itself, records of what has happened, and what stays on purpose.
+_NOT_COUNTED = {
     "apiservices.apiregistration.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
     "events",
     "events.events.k8s.io",
-    "endpointslices.discovery.k8s.io",
-    "endpoints",
 }
 
 
@@ -19,13 +20,13 @@ def list_objects(cluster: LocalCluster) -> set[str]:
 
 
 def find_leftovers(cluster: LocalCluster, before: set[str]) -> set[str]:
-    """Return what is there now and was not before; namespaces are a tenant's own business."""
+    """Return what is there now and was not before; CRDs stay, and namespaces are a tenant's own business."""
     return {one for one in list_objects(cluster) - before if not one.startswith("namespaces ")}
 
 
 def _list(cluster: LocalCluster, *, namespaced: bool) -> set[str]:
     asked = ("api-resources", "--verbs=list", f"--namespaced={str(namespaced).lower()}", "--output=name")
-    resources = sorted(set(cluster.kubectl(*asked).split()) - _COMING_AND_GOING)
+    resources = sorted(set(cluster.kubectl(*asked).split()) - _NOT_COUNTED)
     found = set()
     for resource in resources:
         columns = "--output=custom-columns=NAME:.metadata.name"

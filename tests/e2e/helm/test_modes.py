@@ -1,6 +1,7 @@
 """The other ways to install, each played once from install to uninstall, by the other major version of Helm."""
 
 import base64
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hack.image.obtaining import BuiltImage
+from hack.local.installation import MANIFESTS, ROOT
 from tests.e2e.helm.release import NAME, NAMESPACE, HelmError, Release
 from tests.e2e.helm.tenant import Tenant, eventually
 from tests.localcluster import LocalCluster
@@ -115,6 +117,28 @@ def test_namespaced_mode_serves_its_namespaces_and_no_other(
         raise
     finally:
         installed.uninstall()
+
+
+def test_plain_manifests_do_without_helm(modern: Release, team: Tenant) -> None:
+    modern.cluster.kubectl("apply", "--kustomize", str(MANIFESTS / "overlays" / "cluster"))
+    try:
+        modern.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=60s")
+        play(team)
+    finally:
+        for command in read_documented_removal():
+            modern.cluster.kubectl(*command)
+        modern.cluster.kubectl(
+            "delete", "crd", "diemjobs.diem.io", "diemapikeys.diem.io"
+        )  # Helm would not take them over
+    eventually("the pods are gone", lambda: modern.read_pods() == [])
+
+
+def read_documented_removal() -> list[list[str]]:
+    """Return the commands of the guide that remove such an installation, and nothing of its users."""
+    text = (ROOT / "docs" / "install.md").read_text()
+    (block,) = [one for one in text.split("```console\n") if "kubectl -n diem-system delete -l" in one.split("```")[0]]
+    lines = block.split("```")[0].replace("\\\n", " ").splitlines()
+    return [shlex.split(line.removeprefix("$ kubectl ")) for line in lines if line.startswith("$ kubectl ")]
 
 
 def test_installation_that_cannot_become_ready_is_not_reported_as_ready(modern: Release) -> None:
