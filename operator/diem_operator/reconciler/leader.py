@@ -99,6 +99,9 @@ class LeaderElector:
         timing: the same for all replicas, though each lease's own duration is believed.
         may_lead: asked before each try to take the lease; False leaves it to others.
         clock: seconds, never stepping.
+
+    Attributes:
+        has_seen_leader: whether this process has led, or has seen another one renew the lease; nothing about now.
     """
 
     def __init__(
@@ -120,18 +123,13 @@ class LeaderElector:
         self._sighting: Sighting | None = None
         self._is_certain = False  # that the sighting is what the API server has
         self._is_troubled = False
-        self._has_seen_leader = False
+        self.has_seen_leader = False
         self._renewed_at: float | None = None
 
     @property
     def is_leader(self) -> bool:
         """Whether this process may write now."""
         return self._remaining_seconds() > 0
-
-    @property
-    def has_seen_leader(self) -> bool:
-        """Whether this process has led, or has seen another one renew the lease; says nothing about now."""
-        return self._has_seen_leader
 
     def write_budget_seconds(self) -> float:
         """Return how long a write that starts now may take, or raise NotLeader."""
@@ -243,7 +241,7 @@ class LeaderElector:
     def _see(self, lease: Lease) -> None:
         self._is_certain = True
         before = self._sighting or Sighting(lease=lease, since=self._clock())
-        self._has_seen_leader |= self._claim.is_held_in(lease) or before.proves_holder(lease)
+        self.has_seen_leader |= self._claim.is_held_in(lease) or before.proves_holder(lease)
         self._sighting = before.followed_by(lease, seen_at=self._clock())
 
     async def _may_take(self, lease: Lease | None) -> bool:

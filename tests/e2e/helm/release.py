@@ -2,10 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
@@ -43,6 +44,18 @@ class Release:
     def install(self, *flags: str) -> str:
         """Install and wait, and return what Helm prints."""
         return self.run("install", NAME, str(self.chart), *self._settings(), *WAIT, *flags)
+
+    @contextmanager
+    def installed(self) -> Iterator[Self]:
+        """Have it installed for the block; where the block fails, print what a person would look at."""
+        self.install()
+        try:
+            yield self
+        except Exception:
+            print(self.describe_trouble())
+            raise
+        finally:
+            self.uninstall()
 
     def upgrade(self, *flags: str) -> str:
         return self.run("upgrade", NAME, str(self.chart), *self._settings(), *WAIT, *flags)
@@ -115,6 +128,3 @@ class Release:
 
     def _settings(self) -> list[str]:
         return [f"--set-json={path}={json.dumps(value)}" for path, value in self.values.items()]
-
-
-Change = Callable[[dict[str, Any]], None]

@@ -2,15 +2,13 @@
 
 import base64
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hack.local.waiting import wait_for
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 
-POLL_SECONDS = 0.3
 ENDPOINT = "http://diem-operator-api.diem-system/etl-mgr/api/apijob"
 
 POD_SECURITY = {
@@ -47,15 +45,6 @@ class Answer:
     @property
     def message(self) -> str:
         return str(self.body["message"])
-
-
-def eventually(what: str, holds: Callable[[], bool], *, within_seconds: float = 60.0) -> None:
-    """Return as soon as it holds."""
-    deadline = time.monotonic() + within_seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"Not within {within_seconds} s: {what}")
-        time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +104,7 @@ class Tenant:
             seen.append(self.call(token, id=job, action="status").message)
             return seen[-1] == until
 
-        eventually(f"{job} is {until}; seen: {seen}", is_reached, within_seconds=within_seconds)
+        wait_for(f"{job} is {until}; seen: {seen}", is_reached, within_seconds=within_seconds)
 
     def wait_for_caller(self) -> None:
         self.kubectl("wait", "--for=condition=Ready", "pod/caller", "--timeout=60s")

@@ -10,8 +10,9 @@ import pytest
 
 from hack.image.obtaining import BuiltImage
 from hack.local.installation import MANIFESTS, ROOT
+from hack.local.waiting import wait_for
 from tests.e2e.helm.release import NAME, NAMESPACE, HelmError, Release
-from tests.e2e.helm.tenant import Tenant, eventually
+from tests.e2e.helm.tenant import Tenant
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 from tests.localcluster.pki import Authority
@@ -62,22 +63,20 @@ def play(team: Tenant) -> str:
     team.follow(token, "sleeper", until="Stopped")
     assert team.list_names("pods", "sleeper") == []
     team.kubectl("patch", "diemapikey", "other", "--type=merge", '--patch={"spec":{"revoked":true}}')
-    eventually("a revoked key opens nothing", lambda: team.call(other, id="sleeper", action="status").status == 401)
+    wait_for("a revoked key opens nothing", lambda: team.call(other, id="sleeper", action="status").status == 401)
     return token
 
 
 def test_deployment_mode_with_https(modern: Release, team: Tenant, tmp_path: Path, platform: LocalCluster) -> None:
     authority = Authority(tmp_path)
-    put_certificate(modern, authority, "first")
+    put_certificate(modern, authority)
     secure = replace(
         team,
         endpoint=f"https://{NAME}-api.{NAMESPACE}.svc/etl-mgr/api/apijob",
         authority=authority.ca_file.read_text(),
     )
     settings = {"api.mode": "deployment", "api.deployment.replicas": 3, "api.tls.secretName": "api-tls"}
-    installed = modern.using(values={**modern.values, **settings})
-    installed.install()
-    try:
+    with modern.using(values={**modern.values, **settings}).installed() as installed:
         assert [len(installed.read_pods(component)) for component in ("operator", "api")] == [2, 3]
         assert [len(pod["spec"]["containers"]) for pod in installed.read_pods()] == [1, 1]
         play(secure)
@@ -85,26 +84,20 @@ def test_deployment_mode_with_https(modern: Release, team: Tenant, tmp_path: Pat
         with pytest.raises(KubectlError):
             installed.kubectl(*can_make_tokens, "--as=system:serviceaccount:diem-system:diem-operator")
         assert "PASSED" in installed.test()
-    except AssertionError:
-        print(installed.describe_trouble())
-        raise
-    finally:
-        installed.uninstall()
-        installed.kubectl("delete", "secret", "api-tls")
+    modern.kubectl("delete", "secret", "api-tls")
 
 
-def put_certificate(release: Release, authority: Authority, name: str) -> None:
+def put_certificate(release: Release, authority: Authority) -> None:
     hosts = [f"{NAME}-api.{NAMESPACE}.svc", f"{NAME}-api.{NAMESPACE}", "localhost"]
-    pair = authority.issue_server(name, hosts)
+    pair = authority.issue_server("api", hosts)
     release.kubectl("create", "secret", "tls", "api-tls", f"--cert={pair.certificate}", f"--key={pair.key}")
 
 
 def test_namespaced_mode_serves_its_namespaces_and_no_other(
     any_release: Release, team: Tenant, stranger: Tenant
 ) -> None:
-    installed = any_release.using(values={**any_release.values, "watchNamespaces": [team.namespace]})
-    installed.install()
-    try:
+    settings = {"watchNamespaces": [team.namespace]}
+    with any_release.using(values={**any_release.values, **settings}).installed() as installed:
         token = play(team)
         stranger.make_job("ignored", GREETER, state="running", run={"id": "1"})
         team.make_job("later", GREETER, state="running", run={"id": "1"})
@@ -112,11 +105,6 @@ def test_namespaced_mode_serves_its_namespaces_and_no_other(
         assert stranger.list_names("jobs", "ignored") == []
         assert team.call(token, id="team-b/ignored", action="status").status == 404
         assert "PASSED" in installed.test()
-    except AssertionError:
-        print(installed.describe_trouble())
-        raise
-    finally:
-        installed.uninstall()
 
 
 def test_plain_manifests_do_without_helm(modern: Release, team: Tenant) -> None:
@@ -127,10 +115,9 @@ def test_plain_manifests_do_without_helm(modern: Release, team: Tenant) -> None:
     finally:
         for command in read_documented_removal():
             modern.cluster.kubectl(*command)
-        modern.cluster.kubectl(
-            "delete", "crd", "diemjobs.diem.io", "diemapikeys.diem.io"
-        )  # Helm would not take them over
-    eventually("the pods are gone", lambda: modern.read_pods() == [])
+        # Helm would not take them over.
+        modern.cluster.kubectl("delete", "crd", "diemjobs.diem.io", "diemapikeys.diem.io")
+    wait_for("the pods are gone", lambda: modern.read_pods() == [])
 
 
 def read_documented_removal() -> list[list[str]]:
@@ -153,13 +140,10 @@ def test_installation_that_cannot_become_ready_is_not_reported_as_ready(modern: 
 def test_signing_secret_of_the_platform_team_is_used(modern: Release, team: Tenant) -> None:
     key = base64.b64encode(bytes(range(32))).decode()
     modern.kubectl("create", "secret", "generic", "ours", f"--from-literal=key={key}")
-    installed = modern.using(values={**modern.values, "keys.signingSecret.existingSecret": "ours"})
-    installed.install()
-    try:
+    settings = {"keys.signingSecret.existingSecret": "ours"}
+    with modern.using(values={**modern.values, **settings}).installed() as installed:
         team.wait_for_caller()
         assert team.call(team.make_key(), id="none", action="status").status == 404
         secrets = installed.kubectl("get", "secrets", "--output=jsonpath={.items[*].metadata.name}").split()
         assert "diem-operator-signing" not in secrets
-    finally:
-        installed.uninstall()
-        installed.kubectl("delete", "secret", "ours")
+    modern.kubectl("delete", "secret", "ours")

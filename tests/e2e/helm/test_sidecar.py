@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from hack.image.obtaining import BuiltImage
+from hack.local.waiting import wait_for
 from tests.e2e.helm.conftest import CHART, package
 from tests.e2e.helm.leftovers import find_leftovers, list_objects
 from tests.e2e.helm.release import NAMESPACE, Release
-from tests.e2e.helm.tenant import Tenant, eventually
+from tests.e2e.helm.tenant import Tenant
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 from tests.localcluster.inheritance import build_environment
@@ -78,7 +79,7 @@ def test_helm_test_passes_and_leaves_nothing(installed: Release) -> None:
     told = installed.test()
 
     assert "PASSED" in told, told
-    eventually(
+    wait_for(
         "the namespace of the test is gone", lambda: "diem-system-helm-test" not in list_names(installed, "namespaces")
     )
     assert [name for name in list_names(installed, "pods") if "test" in name] == []
@@ -106,7 +107,7 @@ def test_notes_lead_to_the_first_start_in_four_commands(installed: Release, note
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"message":"job started"' in done.stdout
     read_log = ("logs", "--namespace=diem-demo", "--selector=diem.io/diemjob=hello", "--tail=-1")
-    eventually("it has greeted", lambda: "Hello, you" in try_kubectl(installed, *read_log))
+    wait_for("it has greeted", lambda: "Hello, you" in try_kubectl(installed, *read_log))
     installed.cluster.kubectl("delete", "namespace", "diem-demo")
 
 
@@ -144,7 +145,7 @@ def test_killed_leader_is_replaced_in_mid_run_without_a_second_job(
 
     installed.kubectl("delete", "pod", killed, "--grace-period=0", "--force")
 
-    eventually("another pod leads", lambda: installed.leader not in {"", killed}, within_seconds=20)
+    wait_for("another pod leads", lambda: installed.leader not in {"", killed}, within_seconds=20)
     team.follow(token, "steady", until="Completed")
     assert team.list_names("jobs", "steady") == jobs
     assert team.list_names("pods", "steady") == pods
@@ -189,7 +190,7 @@ def test_pods_of_jobs_cannot_use_our_identities(installed: Release, team: Tenant
     team.call(token, id=f"as-{account}", action="start")
 
     reason = "{.status.run.reason}: {.status.run.message}"
-    eventually("it is told why", lambda: "not found" in team.read(f"diemjob/as-{account}", reason), within_seconds=30)
+    wait_for("it is told why", lambda: "not found" in team.read(f"diemjob/as-{account}", reason), within_seconds=30)
     assert team.list_names("pods", f"as-{account}") == []
     team.call(token, id=f"as-{account}", action="stop")
 
@@ -201,7 +202,7 @@ def test_job_beside_the_operator_is_not_served(installed: Release, team: Tenant,
     )
     team.make_job("later", "print('done')", state="running", run={"id": "1"})
 
-    eventually("a later one is done", lambda: team.read("diemjob/later", "{.status.phase}") == "Completed")
+    wait_for("a later one is done", lambda: team.read("diemjob/later", "{.status.phase}") == "Completed")
 
     assert inside.list_names("jobs", "thief") == []
     assert inside.read("diemjob/thief", "{.status}") == ""
@@ -262,7 +263,7 @@ def test_upgrade_with_another_value_and_another_crd_leaves_runs_alone(
 
     assert old_pods.isdisjoint(pod["metadata"]["name"] for pod in installed.read_pods())
     assert read_in_pod(installed, "operator", "import os; print(os.environ['DIEM_WORKERS'])") == "3"
-    eventually("the new field is served", lambda: has_later_field(installed), within_seconds=20)
+    wait_for("the new field is served", lambda: has_later_field(installed), within_seconds=20)
     assert team.call(token, id="lasting", action="status").message == "Running"
     assert read_pod_uids(team) == running
 
@@ -271,7 +272,7 @@ def test_rollback_leaves_runs_alone(installed: Release, team: Tenant, token: str
     installed.rollback()
 
     assert read_in_pod(installed, "operator", "import os; print(os.environ['DIEM_WORKERS'])") == "16"
-    eventually("the old schema is served", lambda: not has_later_field(installed), within_seconds=20)
+    wait_for("the old schema is served", lambda: not has_later_field(installed), within_seconds=20)
     assert team.call(token, id="lasting", action="start").message == "job already running"
     assert read_pod_uids(team) == running
 
@@ -282,7 +283,7 @@ def test_key_survives_all_of_this_and_ends_when_revoked(installed: Release, team
 
     team.kubectl("patch", "diemapikey", "other", "--type=merge", '--patch={"spec":{"revoked":true}}')
 
-    eventually(
+    wait_for(
         "it opens nothing", lambda: team.call(other, id="lasting", action="status").status == 401, within_seconds=5
     )
     assert team.call(token, id="lasting", action="status").status == 200
@@ -293,7 +294,7 @@ def test_uninstallation_leaves_resources_and_runs_and_nothing_else(
 ) -> None:
     installed.uninstall()
 
-    eventually("the pods are gone", lambda: list_names(installed, "pods") == [])
+    wait_for("the pods are gone", lambda: list_names(installed, "pods") == [])
     time.sleep(3)  # longer than a leader that lives on would need to write its lease again
     assert find_leftovers(installed.cluster, before) == set()
     assert list_names(installed, "customresourcedefinitions") == ["diemapikeys.diem.io", "diemjobs.diem.io"]
