@@ -1,6 +1,7 @@
 """The secret that tokens are signed with: one Secret beside the operator, filled once with random bytes.
 
 Whoever installs the operator may have made the Secret and left it empty, so that it goes when the installation goes.
+Such a Secret is not made immutable: a tool that replaces objects whole, like `helm upgrade --force`, would then fail.
 
 Losing it harms no caller: tokens are known by their hashes, not by their signatures. It never leaves this process.
 """
@@ -80,7 +81,7 @@ def _read(secret: Secret) -> SigningSecret:
 
 
 def _build_content(value: bytes) -> RawObject:
-    return {"immutable": True, "data": {ENTRY: base64.b64encode(value).decode()}}
+    return {"data": {ENTRY: base64.b64encode(value).decode()}}
 
 
 def _build_manifest(key: ObjectKey, content: RawObject) -> RawObject:
@@ -89,5 +90,6 @@ def _build_manifest(key: ObjectKey, content: RawObject) -> RawObject:
         "kind": "Secret",
         "metadata": {"name": key.name, "namespace": key.namespace, "labels": {LABEL_MANAGED_BY: MANAGED_BY}},
         "type": "Opaque",
+        "immutable": True,
         **content,
     }
