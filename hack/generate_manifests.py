@@ -75,7 +75,11 @@ def build_manifests(helm: Path) -> dict[Path, str]:
     shared = find_shared(clusterwide, namespaced)
     places = {
         "base": build_base(shared, namespace=_NAMESPACE),
-        "overlays/cluster": build_overlay(clusterwide, base=shared, title="One installation serves all namespaces."),
+        "overlays/cluster": build_overlay(
+            clusterwide,
+            base=shared,
+            title="One installation serves all namespaces. Set no `namespace:` over this, see docs/install.md.",
+        ),
         "overlays/namespaced": build_overlay(
             namespaced,
             base=shared,

@@ -181,6 +181,23 @@ def test_standby_is_ready_and_takes_over(site: Site, operator: OperatorProcess) 
         assert time.monotonic() - began < 2
 
 
+def test_standby_under_older_crds_is_not_ready_so_that_a_rollout_waits(site: Site, operator: OperatorProcess) -> None:
+    # As if this release wrote one more field than the CRDs have: a field that is written goes from the schema.
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/recentRunIds"
+    crd = ("crd", "diemjobs.diem.io")
+    site.cluster.kubectl("patch", *crd, "--type=json", f'--patch=[{{"op": "remove", "path": "{path}"}}]')
+    try:
+        with running_operator(site.kubeconfig, site.directory) as standby:
+            eventually("it says why", lambda: any("the CRDs are older" in message for message in standby.messages))
+            time.sleep(3)  # longer than it takes to see the leader renew
+            assert standby.ask("/readyz") == (503, "not yet or no longer: schemas\n")
+            assert operator.is_leader
+            apply_crds(site.cluster)
+            standby.wait_ready()
+    finally:
+        apply_crds(site.cluster)
+
+
 def test_api_server_that_restarts_costs_no_process(site: Site, operator: OperatorProcess, team: str) -> None:
     site.cluster.apiserver.restart()
     manifest = make_diemjob_manifest("later", team, state="running", run={"id": "run-1"})

@@ -78,6 +78,7 @@ class OperatorProcess:
             )
         )
         self._scope = Scope(namespaces=settings.namespaces, excluded=settings.excluded_namespaces)
+        self._gate = SchemaGate(partial(find_missing_fields, self._cluster.server), clock=steady_seconds)
         self._elector = self._build_elector()
         self._recorder = EventRecorder(
             self._cluster.events,
@@ -108,6 +109,7 @@ class OperatorProcess:
             recording = await stack.enter_async_context(background("event recorder", self._recorder.run()))
             stack.push_async_callback(self._drain_events)
             watching = await stack.enter_async_context(background("watch of the cluster", self._kopf.wait()))
+            await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
             await run_for_ever(recording, watching, electing, *handing_over)
 
@@ -131,7 +133,7 @@ class OperatorProcess:
                 renew_seconds=lease.renew_seconds,
                 poll_seconds=lease.poll_seconds,
             ),
-            may_lead=SchemaGate(partial(find_missing_fields, self._cluster.server), clock=steady_seconds).may_lead,
+            may_lead=self._gate.may_lead,
         )
 
     def _build_diemjob_controller(self) -> DiemJobController:
@@ -206,6 +208,7 @@ class OperatorProcess:
             ready={
                 "watches": lambda: self._kopf.is_alive,
                 "leader": lambda: self._elector.has_seen_leader,
+                "schemas": lambda: self._gate.has_opened,
                 "caches": self._are_caches_filled,
             },
             registry=self._metrics.registry,
@@ -214,6 +217,11 @@ class OperatorProcess:
 
     def _are_caches_filled(self) -> bool:
         return self._diemjobs.is_leading or not self._elector.is_leader
+
+    async def _look_at_schemas(self) -> None:
+        """Ask until they are those of this release: a standby that takes no lease would never learn it."""
+        while not await self._gate.may_lead():  # noqa: ASYNC110 - nobody tells when CRDs change
+            await asyncio.sleep(MISSING_RESOURCES_SECONDS)
 
     async def _wait_for_resources(self) -> None:
         reported = ""

@@ -27,6 +27,10 @@ class SchemaGate:
     Args:
         find_missing_fields: asks the cluster.
         clock: seconds, never stepping.
+
+    Attributes:
+        has_opened: whether the answer has ever been yes. Until then a rollout to this release must not go on: it would
+            end the replicas of the release that can still lead.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class SchemaGate:
         self._clock = clock
         self._closed_until: float | None = None
         self._reported = ""
+        self.has_opened = False
 
     async def may_lead(self) -> bool:
         """Return whether the cluster keeps every field that this release writes."""
@@ -49,7 +54,7 @@ class SchemaGate:
             named = ", ".join(missing[:MAX_NAMED_FIELDS])
             problem = f"the CRDs are older than this release, they lack {named}; apply the crds/ of this release"
             return self._close(problem, for_seconds=RECHECK_SECONDS)
-        self._closed_until, self._reported = None, ""
+        self._closed_until, self._reported, self.has_opened = None, "", True
         return True
 
     def _close(self, problem: str, *, for_seconds: float) -> bool:

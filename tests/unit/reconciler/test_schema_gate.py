@@ -28,6 +28,17 @@ async def test_current_schemas_open_the_gate() -> None:
     assert await FakeCluster().gate.may_lead()
 
 
+async def test_gate_that_was_open_once_is_known_to_have_been() -> None:
+    cluster = FakeCluster("DiemJob.status.run.id")
+    seen = []
+    for missing in (("DiemJob.status.run.id",), (), ("DiemJob.status.run.id",)):
+        cluster.missing = missing
+        cluster.now += RECHECK_SECONDS
+        await cluster.gate.may_lead()
+        seen.append(cluster.gate.has_opened)
+    assert seen == [False, True, True]
+
+
 async def test_missing_field_closes_it_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
     assert not await FakeCluster("DiemJob.status.run.id").gate.may_lead()
     assert "they lack DiemJob.status.run.id; apply the crds/" in caplog.text
