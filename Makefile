@@ -11,7 +11,7 @@ export PYTHON
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 # Made anew when what it is made from changes, and when this checkout has moved: its paths are absolute.
 ifneq ($(shell cat $(VENV) 2>/dev/null),$(CURDIR))

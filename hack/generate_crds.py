@@ -28,6 +28,7 @@ from pathlib import Path
 
 import yaml
 
+from hack.generated_files import bring_up_to_date, dump
 from hack.structural_schema import Schema, UnconvertibleSchemaError, build_structural_schema, extract_definitions
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -38,14 +39,6 @@ _CRDS = _ROOT / "crds"
 _OPENAPI_PATH = "/openapi/v3/apis/batch/v1"
 _JOB_SPEC = "io.k8s.api.batch.v1.JobSpec"
 _MARKER = "x-generated-from"
-_LINE_LENGTH = 120
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every value out: an alias for what happens to be equal would only puzzle a reader."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the parent's signature
-        return True
 
 
 def build_files(document: Schema) -> dict[Path, str]:
@@ -61,7 +54,7 @@ def build_crd_text(source: Path, openapi: Schema) -> str:
     """Return the text of the CustomResourceDefinition that a hand-written source describes."""
     crd = expand(yaml.safe_load(source.read_text(encoding="utf-8")), openapi)
     header = f"# Generated from hack/crd_sources/{source.name} by `python -m hack.generate_crds`: change it there.\n"
-    return header + yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=_LINE_LENGTH, allow_unicode=True)
+    return header + dump(crd)
 
 
 def expand(node: object, openapi: Schema) -> object:
@@ -104,11 +97,6 @@ def fetch_openapi_from_own_cluster() -> Schema:
         return dict(json.loads(cluster.kubectl("get", "--raw", _OPENAPI_PATH)))
 
 
-def find_differences(files: dict[Path, str]) -> list[Path]:
-    """Return the paths whose content is not the given one."""
-    return [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-
-
 def _read_openapi(arguments: argparse.Namespace) -> Schema:
     if arguments.openapi:
         return dict(json.loads(arguments.openapi.read_text(encoding="utf-8")))
@@ -137,22 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (UnconvertibleSchemaError, OSError, subprocess.CalledProcessError) as error:
         print(f"Nothing was written: {error}", file=sys.stderr)
         return 2
-    changed = find_differences(files)
-    for path in changed:
-        print(f"{'differs' if options.check else 'written'}: {path.relative_to(_ROOT)}")
-    return _report(changed) if options.check else _write({path: files[path] for path in changed})
-
-
-def _report(changed: list[Path]) -> int:
-    if changed:
+    changed = bring_up_to_date(files, is_check=options.check)
+    if options.check and changed:
         print("Run `python -m hack.generate_crds` and commit what it writes.", file=sys.stderr)
-    return int(bool(changed))
-
-
-def _write(files: dict[Path, str]) -> int:
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
-    return 0
+    return int(options.check and bool(changed))
 
 
 if __name__ == "__main__":

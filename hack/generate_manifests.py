@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from hack.generate_crds import find_differences
+from hack.generated_files import bring_up_to_date
 from hack.kustomize_files import Manifest, build_base, build_overlay, find_shared
 from tests.localcluster import LocalClusterError, building, programs
 from tests.localcluster.reporting import to_stderr
@@ -121,24 +121,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file would change")
     is_check = parser.parse_args(arguments).check
     try:
-        changed = _bring_up_to_date(build_chart_crds(), is_check=is_check)
-        changed += _bring_up_to_date(build_files(), is_check=is_check)
+        changed = bring_up_to_date(build_chart_crds(), is_check=is_check)
+        changed += bring_up_to_date(build_files(), is_check=is_check)
     except (LocalClusterError, ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if is_check and changed:
         print("Run `make generate` and commit what it writes.", file=sys.stderr)
     return int(is_check and bool(changed))
-
-
-def _bring_up_to_date(files: dict[Path, str], *, is_check: bool) -> list[Path]:
-    changed = find_differences(files)
-    for path in changed:
-        print(f"{'differs' if is_check else 'written'}: {path.relative_to(_ROOT)}")
-        if not is_check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[path], encoding="utf-8")
-    return changed
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from hack.generated_files import Dumper, dump
+
 Manifest = dict[str, Any]
 Identity = tuple[str, str, str]
 
 _HEADER = "# Generated from helm/diem-operator by `python -m hack.generate_manifests`: change it there.\n"
 _OF_HELM_ALONE = ("helm.sh/chart", "app.kubernetes.io/managed-by", "helm.sh/resource-policy")
-_LINE_LENGTH = 120
 _PATCH = "patch.yaml"
 
 _FILES = {
@@ -36,11 +37,8 @@ _FILES = {
 }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes every value out, and long texts as blocks."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the parent's signature
-        return True
+class _Dumper(Dumper):
+    """Writes long texts as blocks."""
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
@@ -154,7 +152,4 @@ def _build_files(
 
 
 def _write(manifests: Sequence[Manifest]) -> str:
-    return "---\n".join(
-        yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=_LINE_LENGTH, allow_unicode=True)
-        for manifest in manifests
-    )
+    return "---\n".join(dump(manifest, dumper=_Dumper) for manifest in manifests)

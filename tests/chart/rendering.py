@@ -39,6 +39,13 @@ def merge(*parts: Values) -> dict[str, Any]:
     return merged
 
 
+# What several tests set.
+DEPLOYMENT = set_value("api.mode", "deployment")
+AUTOSCALING = merge(DEPLOYMENT, set_value("api.deployment.autoscaling.enabled", True))
+TLS = set_value("api.tls.secretName", "certificate")
+NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
+
+
 class Refused(Exception):  # noqa: N818 - it is what happened
     """Helm would not render these values; the text is its own."""
 

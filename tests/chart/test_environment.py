@@ -4,11 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, Chart, set_value
-
-DEPLOYMENT = set_value("api.mode", "deployment")
-TLS = set_value("api.tls.secretName", "certificate")
-NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
+from tests.chart.rendering import DEPLOYMENT, NAMESPACE, NAMESPACED, TLS, Chart, set_value
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendering import Chart, Object, merge, set_value
+from tests.chart.rendering import DEPLOYMENT, NAMESPACED, TLS, Chart, Object, merge, set_value
 
-DEPLOYMENT = set_value("api.mode", "deployment")
-TLS = set_value("api.tls.secretName", "certificate")
-NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
 MODES = [
     pytest.param({}, id="sidecar"),
     pytest.param(DEPLOYMENT, id="deployment"),

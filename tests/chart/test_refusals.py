@@ -4,10 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, Chart, merge, set_value
-
-DEPLOYMENT = set_value("api.mode", "deployment")
-SCALED = merge(DEPLOYMENT, set_value("api.deployment.autoscaling.enabled", True))
+from tests.chart.rendering import AUTOSCALING, DEPLOYMENT, NAMESPACE, Chart, merge, set_value
 
 
 @pytest.mark.parametrize(
@@ -38,17 +35,17 @@ SCALED = merge(DEPLOYMENT, set_value("api.deployment.autoscaling.enabled", True)
             set_value("api.deployment.autoscaling.enabled", True), "needs api.mode=deployment", id="scaled sidecar"
         ),
         pytest.param(
-            merge(SCALED, set_value("api.deployment.autoscaling.minReplicas", 9)),
+            merge(AUTOSCALING, set_value("api.deployment.autoscaling.minReplicas", 9)),
             "minReplicas is more than maxReplicas",
             id="scaled between wrong bounds",
         ),
         pytest.param(
-            merge(SCALED, set_value("api.deployment.autoscaling.targetCPUUtilizationPercentage", None)),
+            merge(AUTOSCALING, set_value("api.deployment.autoscaling.targetCPUUtilizationPercentage", None)),
             "needs something to scale by",
             id="scaled by nothing",
         ),
         pytest.param(
-            merge(SCALED, set_value("api.resources.requests.cpu", None)),
+            merge(AUTOSCALING, set_value("api.resources.requests.cpu", None)),
             "set api.resources.requests.cpu",
             id="scaled by a share of nothing",
         ),

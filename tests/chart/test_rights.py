@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, Chart, Object, Rendered, merge, set_value
+from tests.chart.rendering import DEPLOYMENT, NAMESPACE, NAMESPACED, Chart, Object, Rendered, merge, set_value
 
-DEPLOYMENT = set_value("api.mode", "deployment")
-NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
 MODES = [
     pytest.param({}, id="sidecar"),
     pytest.param(DEPLOYMENT, id="deployment"),

@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, NAMESPACE, Chart, Object, merge, set_value
-
-NAMESPACED = set_value("watchNamespaces", ["team-a", "team-b"])
-TLS = set_value("api.tls.secretName", "certificate")
+from tests.chart.rendering import CHART, NAMESPACE, NAMESPACED, TLS, Chart, Object, merge, set_value
 
 
 def find_hooks(objects: list[Object]) -> list[Object]:

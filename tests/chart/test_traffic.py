@@ -4,11 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import NAMESPACE, RELEASE, Chart, Object, merge, set_value
+from tests.chart.rendering import AUTOSCALING, DEPLOYMENT, NAMESPACE, RELEASE, TLS, Chart, Object, merge, set_value
 
-DEPLOYMENT = set_value("api.mode", "deployment")
-AUTOSCALING = merge(DEPLOYMENT, set_value("api.deployment.autoscaling.enabled", True))
-TLS = set_value("api.tls.secretName", "certificate")
 API = f"{RELEASE}-api"
 FROM: list[Object] = [{"namespaceSelector": {}}]
 

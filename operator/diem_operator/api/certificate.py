@@ -43,7 +43,7 @@ class ServerCertificate:
 
     def make_context(self) -> ssl.SSLContext:
         """Return a context whose every new connection gets the certificate that is current then."""
-        context = self._load()
+        context = self._current
         context.sni_callback = self._choose
         return context
 

@@ -219,9 +219,14 @@ class OperatorProcess:
         return self._diemjobs.is_leading or not self._elector.is_leader
 
     async def _look_at_schemas(self) -> None:
-        """Ask until they are those of this release: a standby that takes no lease would never learn it."""
-        while not await self._gate.may_lead():  # noqa: ASYNC110 - nobody tells when CRDs change
+        """Ask until they are those of this release; a standby takes no lease and would never learn it.
+
+        Begins late: whoever finds the lease free asks at once, and the schemas are a large document.
+        """
+        while not self._gate.has_opened:
             await asyncio.sleep(MISSING_RESOURCES_SECONDS)
+            if not self._gate.has_opened:
+                await self._gate.may_lead()
 
     async def _wait_for_resources(self) -> None:
         reported = ""

@@ -54,16 +54,16 @@ async def obtain_signing_secret(
         UnusableSigningSecret: it has no such entry, or too few bytes there.
         ClusterError: it can be neither read nor written.
     """
-    content = _build_content(make_bytes(MIN_SIGNING_SECRET_BYTES))
     try:
         secret = await secrets.get(key)
     except NotFound:
+        manifest = _build_manifest(key, make_bytes(MIN_SIGNING_SECRET_BYTES))
         with suppress(AlreadyExists):
-            await secrets.create(key.namespace, _build_manifest(key, content), timeout_seconds=WRITE_TIMEOUT_SECONDS)
+            await secrets.create(key.namespace, manifest, timeout_seconds=WRITE_TIMEOUT_SECONDS)
     else:
         if secret.data:
             return _read(secret)
-        patch = {"metadata": {"resourceVersion": secret.metadata.resource_version}, **content}
+        patch = _build_filling(secret, make_bytes(MIN_SIGNING_SECRET_BYTES))
         with suppress(Conflict):
             await secrets.patch(key, patch, timeout_seconds=WRITE_TIMEOUT_SECONDS)
     # Read back in any case: another replica may have been faster, and what is stored counts.
@@ -80,16 +80,20 @@ def _read(secret: Secret) -> SigningSecret:
     return SigningSecret(value=value)
 
 
-def _build_content(value: bytes) -> RawObject:
-    return {"data": {ENTRY: base64.b64encode(value).decode()}}
+def _build_filling(secret: Secret, value: bytes) -> RawObject:
+    return {"metadata": {"resourceVersion": secret.metadata.resource_version}, "data": _build_data(value)}
 
 
-def _build_manifest(key: ObjectKey, content: RawObject) -> RawObject:
+def _build_data(value: bytes) -> dict[str, str]:
+    return {ENTRY: base64.b64encode(value).decode()}
+
+
+def _build_manifest(key: ObjectKey, value: bytes) -> RawObject:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": key.name, "namespace": key.namespace, "labels": {LABEL_MANAGED_BY: MANAGED_BY}},
         "type": "Opaque",
         "immutable": True,
-        **content,
+        "data": _build_data(value),
     }
