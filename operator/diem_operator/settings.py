@@ -7,6 +7,9 @@ import msgspec
 
 DAY_SECONDS: Final = 24 * 60 * 60
 
+RESYNC_SECONDS: Final = 300.0
+"""Between two comparisons of the caches with LISTs: a watch that is resumed after 410 does not tell deletions."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all settings: immutable; an unknown name is a mistake, not an extension."""
@@ -120,6 +123,7 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
         namespaces: whose objects are served; all where empty.
         serves_own_namespace: whether DiemJobs may live beside the operator; their Jobs could use its ServiceAccount.
         workers: how many DiemJobs are worked on at the same time.
+        resync_seconds: between two comparisons of what watches have told with LISTs.
         signing_secret_name: the Secret in the operator's namespace that holds the key which signs tokens.
         handover: None where the API does not run beside the operator, or has a token of its own.
     """
@@ -128,6 +132,7 @@ class OperatorSettings(Settings, frozen=True, kw_only=True):
     namespaces: tuple[str, ...] = ()
     serves_own_namespace: bool = False
     workers: int = 16
+    resync_seconds: float = RESYNC_SECONDS
     keys: KeySettings = KeySettings()
     signing_secret_name: str = "diem-operator-signing"  # noqa: S105 - the name of a Secret is none
     lease: LeaseSettings = LeaseSettings()

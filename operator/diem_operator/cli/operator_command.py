@@ -19,7 +19,7 @@ from diem_operator.cli.options import (
     scope_options,
 )
 from diem_operator.cluster.credentials import Credentials
-from diem_operator.settings import HandoverSettings, LeaseSettings, OperatorSettings
+from diem_operator.settings import RESYNC_SECONDS, HandoverSettings, LeaseSettings, OperatorSettings
 
 lease_options = apply_all(
     option("--lease-name", env="DIEM_LEASE_NAME", default=LeaseSettings().name, help="The Lease that replicas share."),
@@ -74,6 +74,14 @@ work_options = apply_all(
         type=click.IntRange(min=1),
         default=16,
         help="How many DiemJobs are worked on at the same time.",
+    ),
+    option(
+        "--resync",
+        "resync_seconds",
+        env="DIEM_RESYNC",
+        type=click.FloatRange(min=1),
+        default=RESYNC_SECONDS,
+        help="Seconds between two comparisons of what watches have told with lists.",
     ),
     option(
         "--signing-secret",

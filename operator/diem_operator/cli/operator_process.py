@@ -158,6 +158,7 @@ class OperatorProcess:
             ),
             metrics=self._metrics.for_controller(DIEMJOB_PLURAL),
             workers=self._settings.workers,
+            resync_seconds=self._settings.resync_seconds,
         )
 
     def _build_apikey_controller(self) -> ApiKeyController:
@@ -172,6 +173,7 @@ class OperatorProcess:
             ),
             now=now,
             metrics=self._metrics.for_controller(DIEMAPIKEY_PLURAL),
+            resync_seconds=self._settings.resync_seconds,
         )
         return ApiKeyController(world)
 

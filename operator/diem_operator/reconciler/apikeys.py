@@ -31,13 +31,10 @@ from diem_operator.reconciler.queue import WorkQueue
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import UnusableSigningSecret
 from diem_operator.reconciler.store import version_of
-from diem_operator.settings import KeySettings
+from diem_operator.settings import RESYNC_SECONDS, KeySettings
 
 WORKERS = 4
 WRITE_TIMEOUT_SECONDS = 10.0
-RESYNC_SECONDS = 300.0
-"""Between two comparisons with a LIST: a watch that is resumed after 410 does not tell deletions."""
-
 CONFLICT_SECONDS = 0.1
 """Until a plan that was overtaken is made again."""
 
@@ -58,6 +55,7 @@ class KeyWorld:
         fence: asked before each write.
         obtain_signing_secret: reads or makes it, once a term of leadership.
         now: reads the wall time.
+        resync_seconds: between two comparisons with a LIST.
     """
 
     cluster: Cluster
@@ -67,6 +65,7 @@ class KeyWorld:
     obtain_signing_secret: Callable[[], Awaitable[SigningSecret]]
     now: Callable[[], datetime]
     metrics: ControllerMetrics
+    resync_seconds: float = RESYNC_SECONDS
 
 
 class ApiKeyController:
@@ -126,7 +125,7 @@ class ApiKeyController:
 
     async def _resync_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
+            await asyncio.sleep(self._world.resync_seconds)
             try:
                 await self._resync()
             except ClusterError as error:

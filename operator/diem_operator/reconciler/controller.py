@@ -27,6 +27,7 @@ from diem_operator.reconciler.leader import NotLeader
 from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.queue import WorkQueue
 from diem_operator.reconciler.store import Store
+from diem_operator.settings import RESYNC_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,6 @@ T = TypeVar("T", DiemJob, Job)
 
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
-
-RESYNC_SECONDS = 300.0
-"""Between two comparisons of the store with LISTs: a watch that is resumed after 410 does not tell deletions."""
 
 
 class UnsettledError(Exception):
@@ -52,6 +50,7 @@ class DiemJobController:
         applier: writes.
         metrics: counts.
         workers: how many DiemJobs are worked on at the same time.
+        resync_seconds: between two comparisons of the store with LISTs.
     """
 
     def __init__(
@@ -62,12 +61,14 @@ class DiemJobController:
         applier: Applier,
         metrics: ControllerMetrics,
         workers: int,
+        resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
         self._store = store
         self._observer = observer
         self._applier = applier
         self._metrics = metrics
         self._workers = workers
+        self._resync_seconds = resync_seconds
         self._queue: WorkQueue[ObjectKey] | None = None
 
     @property
@@ -126,7 +127,7 @@ class DiemJobController:
 
     async def _resync_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
+            await asyncio.sleep(self._resync_seconds)
             try:
                 changed = await self._observer.resync()
             except ClusterError as error:

@@ -72,7 +72,18 @@ def test_flags_of_the_operator() -> None:
     settings = read_operator(
         *("--namespace", "team-a", "--namespace", "team-b", "--operator-namespace", "ops"),
         *("--lease-name", "other", "--lease-duration", "20", "--lease-renew", "4", "--lease-poll", "1"),
-        *("--workers", "3", "--signing-secret", "mine", "--probe-host", "127.0.0.1", "--probe-port", "0"),
+        *(
+            "--workers",
+            "3",
+            "--resync",
+            "60",
+            "--signing-secret",
+            "mine",
+            "--probe-host",
+            "127.0.0.1",
+            "--probe-port",
+            "0",
+        ),
         *("--key-max-days", "30", "--tenants", '{"team-a": {"org": "leap"}}'),
         *("--api-service-account", "diem-api", "--api-token-file", "/run/token", "--api-token-lifetime", "600"),
     )
@@ -80,6 +91,7 @@ def test_flags_of_the_operator() -> None:
         operator_namespace="ops",
         namespaces=("team-a", "team-b"),
         workers=3,
+        resync_seconds=60,
         keys=KeySettings(max_lifetime_seconds=30 * 86400, tenants={"team-a": Tenant(org="leap")}),
         signing_secret_name="mine",
         lease=LeaseSettings(name="other", duration_seconds=20, renew_seconds=4, poll_seconds=1),

@@ -24,6 +24,7 @@ from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.reporting import Reporter
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
+from diem_operator.settings import RESYNC_SECONDS
 from tests.builders import NAME, NAMESPACE, NOW, make_template
 from tests.unit.reconciler.fake_cluster import FakeApiServer
 
@@ -83,12 +84,16 @@ class Shell:
             reporter=Reporter(recorder=self.recorder, metrics=self.metrics),
             steady_seconds=self.clock.steady_seconds,
         )
-        self.controller = DiemJobController(
+        self.controller = self.build_controller()
+
+    def build_controller(self, *, resync_seconds: float = RESYNC_SECONDS) -> DiemJobController:
+        return DiemJobController(
             store=self.store,
             observer=self.observer,
             applier=self.applier,
             metrics=self.metrics.for_controller("diemjobs"),
             workers=2,
+            resync_seconds=resync_seconds,
         )
 
     def apply(self, *, name: str = NAME, namespace: str = NAMESPACE, **spec: object) -> DiemJob:

@@ -20,7 +20,7 @@ from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
 from diem_operator.reconciler.leader import NotLeader
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import UnusableSigningSecret
-from diem_operator.settings import KeySettings
+from diem_operator.settings import RESYNC_SECONDS, KeySettings
 from tests.unit.access.keys import NOW, OLD_TOKEN_SHA256, KeyBuilder, make_key, make_signing_secret
 from tests.unit.api.fake_cluster import FakeCluster
 
@@ -36,6 +36,7 @@ class Term:
     is_leader: bool = True
     scope: Scope = field(default_factory=Scope)
     secret_failures: list[Exception] = field(default_factory=list)
+    resync_seconds: float = RESYNC_SECONDS
 
     def __post_init__(self) -> None:
         self.metrics = OperatorMetrics(CollectorRegistry())
@@ -48,6 +49,7 @@ class Term:
                 obtain_signing_secret=self._obtain,
                 now=lambda: self.now,
                 metrics=self.metrics.for_controller("diemapikeys"),
+                resync_seconds=self.resync_seconds,
             )
         )
 
@@ -234,9 +236,8 @@ async def test_younger_key_takes_over_when_the_older_is_deleted() -> None:
         await term.reach("Adopted", younger)
 
 
-async def test_deletion_that_the_watch_missed_is_found_by_comparing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apikeys, "RESYNC_SECONDS", 0.01)
-    term = Term()
+async def test_deletion_that_the_watch_missed_is_found_by_comparing() -> None:
+    term = Term(resync_seconds=0.01)
     younger = ObjectKey(namespace="team-b", name="younger")
     async with leading(term):
         term.store(make_key().adopting())
@@ -246,11 +247,8 @@ async def test_deletion_that_the_watch_missed_is_found_by_comparing(monkeypatch:
         await term.reach("Adopted", younger)
 
 
-async def test_comparing_that_fails_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(apikeys, "RESYNC_SECONDS", 0.01)
-    term = Term()
+async def test_comparing_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    term = Term(resync_seconds=0.01)
     async with leading(term):
         await asyncio.sleep(0)
         term.cluster.apikeys.failures.extend([None, OutcomeUnknown("no answer")])

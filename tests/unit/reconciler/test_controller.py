@@ -11,7 +11,6 @@ from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNo
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.metadata import ObjectKey
-from diem_operator.reconciler import controller as controller_module
 from diem_operator.reconciler.leader import NotLeader
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
@@ -168,8 +167,8 @@ async def test_new_term_repeats_a_post_of_the_last_one_under_its_name(shell: She
     assert len(shell.server.list_all("jobs")) == 1
 
 
-async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_module, "RESYNC_SECONDS", 0.05)
+async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell) -> None:
+    shell.controller = shell.build_controller(resync_seconds=0.05)
     job_key = await shell.run_to(Phase.RUNNING)
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
 
@@ -182,10 +181,8 @@ async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell, monkey
     assert shell.run().reason == reasons.JOB_DELETED
 
 
-async def test_diemjob_that_became_undecodable_spoils_only_itself(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controller_module, "RESYNC_SECONDS", 0.05)
+async def test_diemjob_that_became_undecodable_spoils_only_itself(shell: Shell) -> None:
+    shell.controller = shell.build_controller(resync_seconds=0.05)
     other = ObjectKey(namespace=NAMESPACE, name="other")
     shell.apply(name="other")
     shell.apply()

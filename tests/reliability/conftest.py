@@ -1,0 +1,27 @@
+"""One cluster with a simulated node for all stories, and proxies in front of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import apply_crds
+from tests.localcluster import LocalCluster, NodeKind
+from tests.reliability.installation import Site
+from tests.reliability.playing import Theatre
+
+
+@pytest.fixture(scope="session")
+def story_cluster() -> Iterator[LocalCluster]:
+    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
+        apply_crds(cluster)
+        # The garbage collector looks for new resources twice a minute only, and at its start.
+        assert cluster.controller_manager is not None
+        cluster.controller_manager.restart()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def theatre(story_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    site = Site(story_cluster, tmp_path_factory.mktemp("stories"))
+    with site.farm:
+        yield Theatre(site)

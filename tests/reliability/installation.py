@@ -1,0 +1,170 @@
+"""An installation for one story: a namespace, operators that share a lease of their own, an API, a key."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from uuid import uuid4
+
+import requests
+
+from hack.local.installation import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, apply_identities
+from tests.localcluster import LocalCluster
+from tests.reliability.kube import Kube
+from tests.reliability.processes import Program, write_kubeconfig
+from tests.reliability.proxy import ProxyFarm
+from tests.reliability.waiting import eventually
+
+KEY = "caller"
+
+
+@dataclass(kw_only=True)
+class Installation:
+    """One namespace and the processes that serve it.
+
+    Attributes:
+        operators: in the order of their start; the first leads at first.
+        token: opens every DiemJob of the namespace.
+    """
+
+    namespace: str
+    kube: Kube
+    farm: ProxyFarm
+    operators: list[Program] = field(default_factory=list)
+    api: Program
+    token: str = ""
+
+    @property
+    def operator(self) -> Program:
+        return self.operators[0]
+
+    @property
+    def programs(self) -> list[Program]:
+        return [*self.operators, self.api]
+
+    def begin(self) -> None:
+        """Start everything, make the key, and return when callers are served."""
+        self.operator.start()
+        self.kube.create("diemapikeys", self.namespace, _make_key())
+        if self.operators[1:]:
+            eventually("the first operator leads", lambda: self.operator.is_leader)
+        for program in [*self.operators[1:], self.api]:
+            program.start()
+        self.wait_served()
+        for program in self.programs:
+            program.proxy.begin_count()
+
+    def wait_served(self) -> None:
+        """Return when the key opens something."""
+        eventually("the key is issued", self._read_token)
+        self.api.wait_ready()
+        for operator in self.operators:
+            operator.wait_ready()
+        eventually("the key is known to the API", self._is_let_in)
+
+    def _is_let_in(self) -> bool:
+        """Whether the key opens the API; what it asks for does not exist."""
+        url = f"http://127.0.0.1:{self.api.port}/etl-mgr/api/apijob"
+        try:
+            answer = requests.post(url, json={"id": "none"}, headers={"x-api-key": self.token}, timeout=5)
+        except requests.RequestException:
+            return False
+        return answer.status_code == HTTPStatus.NOT_FOUND
+
+    def _read_token(self) -> bool:
+        status = self.kube.get("diemapikeys", self.namespace, KEY).get("status", {})
+        if "tokenSHA256" not in status:
+            return False
+        secret = self.kube.get("secrets", self.namespace, status["secretName"])
+        self.token = base64.b64decode(secret["data"]["token"]).decode()
+        return True
+
+    def end(self) -> None:
+        """Stop everything; what a crash would leave does not matter any more."""
+        for program in self.programs:
+            program.stop(is_killed=True)
+
+
+class Site:
+    """Where installations are made: one cluster, and proxies in front of it."""
+
+    def __init__(self, cluster: LocalCluster, directory: Path) -> None:
+        self.cluster = cluster
+        self.kube = Kube(cluster)
+        self.directory = directory
+        self.farm = ProxyFarm(cluster, directory / "proxies")
+        apply_identities(cluster)
+        _allow_leases(self.kube)
+        self._tokens = {account: _create_token(cluster, account) for account in (OPERATOR_ACCOUNT, API_ACCOUNT)}
+
+    @contextmanager
+    def install(
+        self,
+        *,
+        operators: int = 1,
+        arguments: Sequence[str] = (),
+        api_arguments: Sequence[str] = (),
+        sources: Sequence[Path | None] = (),
+    ) -> Iterator[Installation]:
+        """Make a namespace and processes, not yet started; take everything away at the end.
+
+        Args:
+            operators: how many replicas.
+            arguments: more flags of the operators.
+            api_arguments: more flags of the API.
+            sources: the source roots that replicas run from, where not from this checkout.
+        """
+        name = f"story-{uuid4().hex[:8]}"
+        with ExitStack() as stack:
+            self.kube.create("namespaces", "", {"metadata": {"name": name}})
+            stack.callback(self.kube.delete, "namespaces", "", name)
+            flags = (f"--namespace={name}", *arguments, f"--lease-name={name}")
+            replicas = [
+                self._prepare(stack, f"operator-{place + 1}-{name}", "operator", flags) for place in range(operators)
+            ]
+            for replica, source in zip(replicas, sources, strict=False):
+                replica.source = source
+            api = self._prepare(stack, f"api-{name}", "api", (f"--namespace={name}", *api_arguments))
+            installation = Installation(namespace=name, kube=self.kube, farm=self.farm, operators=replicas, api=api)
+            stack.callback(installation.end)
+            yield installation
+
+    def _prepare(self, stack: ExitStack, name: str, role: str, flags: Sequence[str]) -> Program:
+        directory = self.directory / name
+        directory.mkdir(parents=True)
+        proxy = self.farm.open(name)
+        stack.callback(self.farm.close, proxy)
+        program = Program(name=name, role=role, proxy=proxy, arguments=flags, directory=directory)
+        account = OPERATOR_ACCOUNT if role == "operator" else API_ACCOUNT
+        write_kubeconfig(program, ca_file=self.farm.ca_file, token=self._tokens[account], namespace=SYSTEM_NAMESPACE)
+        return program
+
+
+def _allow_leases(kube: Kube) -> None:
+    """Let operators use a lease each story's own; it is the only right that they get beyond an installation's."""
+    name = "stories"
+    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    metadata = {"name": name, "namespace": SYSTEM_NAMESPACE}
+    subject = {"kind": "ServiceAccount", "name": OPERATOR_ACCOUNT, "namespace": SYSTEM_NAMESPACE}
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+    reference = {"apiGroup": group, "kind": "Role", "name": name}
+    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": reference}
+    kube.apply("roles", SYSTEM_NAMESPACE, role)
+    kube.apply("rolebindings", SYSTEM_NAMESPACE, binding | {"subjects": [subject]})
+
+
+def _create_token(cluster: LocalCluster, account: str) -> str:
+    return cluster.kubectl("create", "token", account, f"--namespace={SYSTEM_NAMESPACE}", "--duration=24h").strip()
+
+
+def _make_key() -> dict[str, object]:
+    spec = {"name": "Caller", "actions": ["status", "start", "stop"], "jobs": ["*"]}
+    return {"apiVersion": "diem.io/v1", "kind": "DiemApiKey", "metadata": {"name": KEY}, "spec": spec}
+
+
+def write_token(program: Program, token: str) -> None:
+    """Replace the token that a program reads from its file."""
+    (program.directory / f"{program.name}.token").write_text(token)

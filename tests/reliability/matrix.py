@@ -1,0 +1,96 @@
+"""Many cases of one kind, several at a time: most of a case is waiting for a lease to run out.
+
+DIEM_RELIABILITY=long        every case, instead of a choice that fits into minutes
+DIEM_RELIABILITY_CASE=TEXT   only cases with this in their name, to replay what a failure has named
+"""
+
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.reliability.proxy import Call, Exchange
+
+AT_ONCE = 6
+MANY_RENEWALS = 2
+IS_LONG = os.environ.get("DIEM_RELIABILITY", "short") == "long"
+ONLY = os.environ.get("DIEM_RELIABILITY_CASE", "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of a matrix."""
+
+    name: str
+    run: Callable[[], object]
+    is_long: bool = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """A call of an undisturbed story, so that it is found again whatever else is different: the n-th of its kind.
+
+    Attributes:
+        is_boot: the process did not serve yet, and they are counted apart.
+    """
+
+    what: str
+    nth: int
+    is_boot: bool = False
+
+    def __str__(self) -> str:
+        return f"{'boot: ' if self.is_boot else ''}{self.what} #{self.nth}"
+
+
+class Reaching:
+    """A condition that holds for one call: the n-th of its kind."""
+
+    def __init__(self, point: Point) -> None:
+        self._point = point
+        self._count = 0
+
+    def __call__(self, call: Call) -> bool:
+        if (call.what, call.is_boot) != (self._point.what, self._point.is_boot):
+            return False
+        self._count += 1
+        return self._count == self._point.nth
+
+
+def list_points(exchanges: Iterable[Exchange]) -> list[Point]:
+    """Return the calls of a story, in order; of the lease's renewals, which are all alike, two."""
+    points: list[Point] = []
+    counts: Counter[tuple[str, bool]] = Counter()
+    for call in (exchange.call for exchange in exchanges):
+        counts[call.what, call.is_boot] += 1
+        nth = counts[call.what, call.is_boot]
+        if call.what != "update leases" or nth <= MANY_RENEWALS:
+            points.append(Point(call.what, nth, call.is_boot))
+    return points
+
+
+def run_all(cases: Sequence[Case]) -> None:
+    """Run the cases that are asked for.
+
+    Raises:
+        AssertionError: some failed; with the end of each one's story.
+    """
+    chosen = [case for case in cases if ONLY in case.name and (IS_LONG or ONLY or not case.is_long)]
+    if not chosen:
+        pytest.skip("none of these cases belongs to the short form")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = [failure for failure in pool.map(_run, chosen) if failure]
+    print(f"{len(chosen) - len(failures)} of {len(chosen)} cases held ({len(cases)} in the long form)")
+    assert failures == [], f"{len(failures)} of {len(chosen)} cases failed:\n\n" + "\n\n".join(failures)
+
+
+def _run(case: Case) -> str:
+    try:
+        case.run()
+    except Exception:  # noqa: BLE001 - each failure is told, and the others go on
+        replay = f"DIEM_RELIABILITY_CASE='{case.name}'"
+        return f"=== {replay}\n{traceback.format_exc(limit=-4)}"
+    return ""

@@ -1,0 +1,207 @@
+"""The one judge of every story under every fault: what must never be so, whatever went wrong. No I/O.
+
+Revisions of the store and the order of calls decide what was before what; no clock is asked.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+from tests.reliability.history import History, JobLife, RunKey, find_outcome, find_owner, list_runs
+from tests.reliability.proxy.calls import Exchange
+
+TERMINAL = {"Completed", "Failed", "Stopped"}
+NEVER_STARTED = {"NeverStarted", "RestoredRequest", "StateLost", "InvalidParameters", "JobRejected", "JobNameTaken"}
+_ENDED_BY_US = {"StopRequested", "Superseded"}
+_NOT_FENCED = {"events", "leases", "serviceaccounts/token"}
+"""What a replica may write without leading."""
+
+
+def judge(history: History) -> list[str]:
+    """Return what is wrong with a history that has come to rest, one sentence each."""
+    return [complaint for rule in RULES for complaint in rule(history)]
+
+
+def has_at_most_one_job_per_run(history: History) -> Iterator[str]:
+    made = Counter(life.run for life in history.job_lives)
+    for run, count in made.items():
+        if count > 1 and run not in history.told.excused:
+            yield f"run {_name(history, run)} has {count} Jobs"
+
+
+def has_at_most_one_live_job_per_diemjob(history: History) -> Iterator[str]:
+    for one, other in combinations(history.job_lives, 2):
+        if one.owner[0] == other.owner[0] and one.overlaps(other):
+            yield f"Jobs {one.name} and {other.name} of DiemJob {one.owner[0]} were unfinished at the same time"
+
+
+def accounts_for_every_accepted_start(history: History) -> Iterator[str]:
+    left = {diemjob["metadata"]["uid"]: diemjob for diemjob in history.diemjobs}
+    made = {life.run for life in history.job_lives}
+    for run, label in history.told.labels.items():
+        if run.diemjob_uid not in left:
+            continue
+        told = {each["id"]: each for each in list_runs(left[run.diemjob_uid].get("status", {}))}
+        if run.run_id not in told:
+            yield f"accepted start {label} is not in the history"
+        elif run not in made and told[run.run_id].get("reason") not in NEVER_STARTED:
+            yield f"accepted start {label} is {told[run.run_id]['phase']} and never had a Job"
+
+
+def carries_out_every_acknowledged_stop(history: History) -> Iterator[str]:
+    for diemjob in history.diemjobs:
+        uid = diemjob["metadata"]["uid"]
+        for run in list_runs(diemjob.get("status", {})):
+            if RunKey(uid, run["id"]) in history.told.stopped and run["phase"] not in TERMINAL:
+                yield f"run {run['id']} was stopped, and is {run['phase']}"
+    for life in history.job_lives:
+        if life.run in history.told.stopped and life.ended is None:
+            yield f"Job {life.name} goes on although the stop of its run was acknowledged"
+
+
+def says_stopped_only_when_it_is(history: History) -> Iterator[str]:
+    """A run may be called Stopped once its Jobs are gone, not before."""
+    lives = history.job_lives
+    for run, told_at, reason in _list_first_told(history, "Stopped"):
+        for life in lives:
+            is_there = life.created < told_at and (life.ended is None or life.ended > told_at)
+            if life.run == run and is_there and reason in _ENDED_BY_US:
+                yield f"run {_name(history, run)} was called Stopped while its Job {life.name} was there"
+
+
+def never_takes_back_an_end(history: History) -> Iterator[str]:
+    ends: dict[RunKey, tuple[str, str]] = {}
+    for seen in history.versions_of("diemjobs"):
+        for run in list_runs(seen.raw.get("status", {})):
+            key = RunKey(seen.raw["metadata"]["uid"], run["id"])
+            end = run["phase"], run.get("reason", "")
+            if ends.get(key, end) != end and not history.told.is_status_wiped:
+                yield f"run {_name(history, key)} was over as {ends[key]} and became {end}"
+            if run["phase"] in TERMINAL:
+                ends[key] = end
+
+
+def tells_the_end_of_each_job(history: History) -> Iterator[str]:
+    """A run that is called Completed had a Job that completed, whatever became of that Job later."""
+    completed = {life.run for life in history.job_lives if _has_completed(history, life)}
+    for run, _, _ in _list_first_told(history, "Completed"):
+        if run not in completed and not history.told.is_status_wiped:
+            yield f"run {_name(history, run)} is Completed, and no Job of it completed"
+
+
+def leaves_no_orphan(history: History) -> Iterator[str]:
+    left = {diemjob["metadata"]["uid"]: diemjob for diemjob in history.diemjobs}
+    for job in history.jobs:
+        owner = find_owner(job)
+        if owner is None:
+            continue
+        name = job["metadata"]["name"]
+        if owner[1] not in left:
+            yield f"Job {name} is left of a DiemJob that is gone"
+            continue
+        latest = left[owner[1]].get("status", {}).get("run", {})
+        is_live = latest.get("jobUid") == job["metadata"]["uid"] and latest.get("phase") not in TERMINAL
+        if not find_outcome(job) and not is_live:
+            yield f"Job {name} goes on, and the status knows nothing of it"
+
+
+def touches_nothing_foreign(history: History) -> Iterator[str]:
+    there = {job["metadata"]["uid"]: job["metadata"]["resourceVersion"] for job in history.jobs}
+    for uid, version in history.told.foreign.items():
+        if there.get(uid) != version:
+            yield f"somebody else's Job {uid} was {'changed' if uid in there else 'deleted'}"
+
+
+def is_written_by_the_leader_only(history: History) -> Iterator[str]:
+    """After another replica has taken the lease, the one before sends no write any more."""
+    holders: list[tuple[int, str]] = []
+    for exchange in sorted(history.exchanges, key=lambda each: each.completed or each.received):
+        if _takes_lease(exchange) and exchange.completed is not None:
+            holder = _holder(exchange)
+            if not holders or holders[-1][1] != holder:
+                holders.append((exchange.completed, holder))
+    processes = {_holder(each): _process(each) for each in history.exchanges if _takes_lease(each)}
+    for exchange in filter(_is_fenced, history.exchanges):
+        leader = next((holder for since, holder in reversed(holders) if since < exchange.received), None)
+        if leader is None or processes[leader] != _process(exchange):
+            yield f"{exchange.call} was sent although {leader or 'nobody'} had the lease"
+
+
+RULES: tuple[Callable[[History], Iterator[str]], ...] = (
+    has_at_most_one_job_per_run,
+    has_at_most_one_live_job_per_diemjob,
+    accounts_for_every_accepted_start,
+    carries_out_every_acknowledged_stop,
+    says_stopped_only_when_it_is,
+    never_takes_back_an_end,
+    tells_the_end_of_each_job,
+    leaves_no_orphan,
+    touches_nothing_foreign,
+    is_written_by_the_leader_only,
+)
+
+
+def describe_end(history: History) -> dict[str, Any]:
+    """Return the end state in words that are the same in every run of a story."""
+    made = Counter(life.run for life in history.job_lives)
+    return {
+        diemjob["metadata"]["name"]: {
+            "state": diemjob["spec"].get("state"),
+            "phase": diemjob.get("status", {}).get("phase"),
+            "conditions": {c["type"]: c["status"] for c in diemjob.get("status", {}).get("conditions", [])},
+            "runs": [_describe_run(history, diemjob, run, made) for run in list_runs(diemjob.get("status", {}))],
+            "jobs": sorted(_describe_jobs(history, diemjob["metadata"]["uid"])),
+        }
+        for diemjob in sorted(history.diemjobs, key=lambda each: str(each["metadata"]["name"]))
+    }
+
+
+def _describe_run(
+    history: History, diemjob: dict[str, Any], run: dict[str, Any], made: Counter[RunKey]
+) -> tuple[str, str, str, int]:
+    key = RunKey(diemjob["metadata"]["uid"], run["id"])
+    return _name(history, key), run["phase"], run.get("reason", ""), made[key]
+
+
+def _describe_jobs(history: History, diemjob_uid: str) -> Iterator[tuple[str, str]]:
+    for life in history.job_lives:
+        if life.owner[1] == diemjob_uid and life.gone is None:
+            yield _name(history, life.run), life.outcome
+
+
+def _list_first_told(history: History, phase: str) -> list[tuple[RunKey, int, str]]:
+    """Return the runs that were ever told to be in a phase, with the revision of the first time, and the reason."""
+    told: dict[RunKey, tuple[int, str]] = {}
+    for seen in history.versions_of("diemjobs"):
+        for run in list_runs(seen.raw.get("status", {})):
+            if run["phase"] == phase:
+                key = RunKey(seen.raw["metadata"]["uid"], run["id"])
+                told.setdefault(key, (seen.revision, run.get("reason", "")))
+    return [(run, revision, reason) for run, (revision, reason) in told.items()]
+
+
+def _has_completed(history: History, life: JobLife) -> bool:
+    versions = (seen.raw for seen in history.versions_of("jobs") if seen.raw["metadata"]["uid"] == life.uid)
+    return any(find_outcome(raw) == "Complete" for raw in versions)
+
+
+def _name(history: History, run: RunKey) -> str:
+    return history.told.labels.get(run, run.run_id)
+
+
+def _takes_lease(exchange: Exchange) -> bool:
+    return exchange.is_stored and exchange.call.resource == "leases"
+
+
+def _is_fenced(exchange: Exchange) -> bool:
+    call = exchange.call
+    return call.client.startswith("operator") and call.is_write and call.resource not in _NOT_FENCED
+
+
+def _holder(exchange: Exchange) -> str:
+    return str(exchange.answered["spec"].get("holderIdentity") or "")
+
+
+def _process(exchange: Exchange) -> tuple[str, int]:
+    return exchange.call.client, exchange.call.process

@@ -1,0 +1,139 @@
+"""People with kubectl, GitOps controllers, and the cluster's own ways with pods and quotas."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from tests.reliability.history import RunKey, find_outcome
+from tests.reliability.kube import KubeError
+from tests.reliability.scene import Raw, Scene
+
+POD_PREFIX = "simulated.localcluster"
+QUOTA = "no-jobs"
+
+
+def make_diemjob(name: str, *, pod: dict[str, str] | None = None, **spec: Any) -> Raw:
+    """Return a DiemJob as a person writes it; its simulated pods run until they are told to end, unless `pod` says."""
+    steering = {f"{POD_PREFIX}/{key}": value for key, value in ({"run-for": "forever"} | (pod or {})).items()}
+    containers = [{"name": "main", "image": "localhost/diem/busybox:local"}]
+    pod_spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": containers}
+    template = {"metadata": {"annotations": steering}, "spec": pod_spec}
+    return {
+        "apiVersion": "diem.io/v1",
+        "kind": "DiemJob",
+        "metadata": {"name": name},
+        "spec": {"jobTemplate": {"spec": {"backoffLimit": 0, "template": template}}} | spec,
+    }
+
+
+def make_suspended_job(name: str) -> Raw:
+    """Return a Job that nobody ever changes: not even the Job controller, once it has seen it."""
+    pod = make_diemjob(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return {"metadata": {"name": name}, "spec": {"suspend": True, "template": {"spec": pod}}}
+
+
+@dataclass
+class People(Scene):
+    """What people do, each deed until it is done."""
+
+    def create(self, manifest: Raw) -> None:
+        """Create a DiemJob; it may be there already because the answer to a first try was lost."""
+        name = manifest["metadata"]["name"]
+        attempts: list[int] = []
+
+        def create_once() -> None:
+            attempts.append(1)
+            try:
+                self.kube.create("diemjobs", self.namespace, manifest)
+            except KubeError as error:
+                if error.status != HTTPStatus.CONFLICT or len(attempts) == 1:
+                    raise
+
+        self.until_done(f"{name} is created", create_once)
+
+    def reapply(self, manifest: Raw) -> None:
+        """Apply a manifest, as GitOps does every few minutes."""
+        self.until_done("a manifest is applied", lambda: self.kube.apply("diemjobs", self.namespace, manifest))
+
+    def set_state(self, name: str, state: str) -> None:
+        self.patch(name, {"state": state})
+
+    def patch(self, name: str, spec: Raw) -> None:
+        """Replace fields of the spec; None removes one."""
+        changes = [{"op": "add", "path": f"/spec/{key}", "value": value} for key, value in spec.items()]
+        operations = [
+            {"op": "remove", "path": change["path"]} if change["value"] is None else change for change in changes
+        ]
+        self.until_done(f"{name} is patched", lambda: self.kube.patch("diemjobs", self.namespace, name, operations))
+
+    def wipe_status(self, name: str) -> None:
+        self.told.is_status_wiped = True
+        self.kube.patch("diemjobs", self.namespace, name, {"status": None}, subresource="status")
+
+    def delete(self, name: str, *, propagation: str = "Background") -> None:
+        """Delete a DiemJob, and return when it is gone."""
+
+        def is_gone() -> bool:
+            return self.until_done("looked", lambda: self.kube.find("diemjobs", self.namespace, name)) is None
+
+        self.until_done(
+            f"{name} is deleted", lambda: self.kube.delete("diemjobs", self.namespace, name, propagation=propagation)
+        )
+        self.wait_until(f"{name} is gone", is_gone)
+
+    def delete_jobs(self, name: str, *, propagation: str = "Background") -> None:
+        """Delete the Jobs of a DiemJob."""
+        for job in self.list_jobs(name):
+            metadata = job["metadata"]
+            run = RunKey(metadata["ownerReferences"][0]["uid"], metadata["annotations"]["diem.io/run-id"])
+            self.told.excused.add(run)
+            self.kube.delete("jobs", self.namespace, metadata["name"], propagation=propagation)
+
+    def patch_jobs(self, name: str, patch: Raw) -> None:
+        """Change the unfinished Jobs of a DiemJob."""
+        for job in self._list_unfinished(name):
+            self.kube.patch("jobs", self.namespace, job["metadata"]["name"], patch)
+
+    def create_foreign_job(self, name: str) -> None:
+        """Make a Job that is none of ours."""
+        self.kube.create("jobs", self.namespace, make_suspended_job(name))
+
+        def is_settled() -> bool:
+            job = self.kube.get("jobs", self.namespace, name)
+            self.told.foreign[job["metadata"]["uid"]] = job["metadata"]["resourceVersion"]
+            return bool(job.get("status", {}).get("conditions"))
+
+        self.wait_until("the Job controller has seen the foreign Job", is_settled)
+
+    def finish_pods(self, name: str, *, exit_code: int = 0) -> None:
+        """Let the pods of a DiemJob's unfinished Jobs come to their end."""
+        steering = {f"{POD_PREFIX}/run-for": "1ms", f"{POD_PREFIX}/exit-code": str(exit_code)}
+        self.until_done(f"the pods of {name} end", lambda: self._steer(name, steering))
+
+    def forbid_jobs(self) -> None:
+        """Use up a quota, and return when Jobs are refused: admission hears of it late."""
+        spec = {"hard": {"count/jobs.batch": "0"}}
+        self.kube.create("resourcequotas", self.namespace, {"metadata": {"name": QUOTA}, "spec": spec})
+        self.wait_until("Jobs are refused", lambda: not self._may_create_jobs())
+
+    def allow_jobs(self) -> None:
+        self.kube.delete("resourcequotas", self.namespace, QUOTA)
+
+    def _may_create_jobs(self) -> bool:
+        try:
+            self.kube.create("jobs", self.namespace, make_suspended_job("probe"), is_dry_run=True)
+        except KubeError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            return False
+        return True
+
+    def _steer(self, name: str, annotations: dict[str, str]) -> None:
+        for job in self._list_unfinished(name):
+            selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+            for pod in self.kube.list_all("pods", self.namespace, selector=selector):
+                patch = {"metadata": {"annotations": annotations}}
+                self.kube.patch("pods", self.namespace, pod["metadata"]["name"], patch)
+
+    def _list_unfinished(self, name: str) -> list[Raw]:
+        return [job for job in self.list_jobs(name) if not find_outcome(job)]

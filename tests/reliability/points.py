@@ -1,0 +1,69 @@
+"""Cases that put a fault on one call of a story: which calls there are is told by the story without faults."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from tests.reliability.installation import Installation
+from tests.reliability.matrix import Case, Point, Reaching, list_points
+from tests.reliability.playing import Theatre
+from tests.reliability.processes import Program
+from tests.reliability.proxy.rules import Fault
+from tests.reliability.story import Story
+
+MakeFault = Callable[[Program], Fault]
+Choice = Callable[[Story, Point, str], bool]
+"""Takes story, call and fault."""
+
+
+def every(_: Story, __: Point, ___: str) -> bool:
+    """Choose all."""
+    return True
+
+
+def build_cases(
+    theatre: Theatre,
+    story: Story,
+    role: str,
+    faults: Mapping[str, MakeFault],
+    *,
+    points: Callable[[Point], bool] = lambda point: not point.is_boot,
+    is_short: Choice = every,
+) -> list[Case]:
+    """Return a case for each fault on each call of one process.
+
+    Args:
+        theatre: plays.
+        story: which.
+        role: "operator" or "api".
+        faults: by the names that the cases get.
+        points: the calls in question.
+        is_short: which cases belong to the short form.
+    """
+    return [
+        Case(
+            name=f"{story} {role} {name} {point}",
+            run=partial(_check, theatre, story, role, point, make_fault),
+            is_long=not is_short(story, point, name),
+        )
+        for point in filter(points, _list_calls(theatre, story, role))
+        for name, make_fault in faults.items()
+    ]
+
+
+def _list_calls(theatre: Theatre, story: Story, role: str) -> Iterable[Point]:
+    exchanges = theatre.play_undisturbed(story).history.exchanges
+    return list_points(each for each in exchanges if each.call.client.startswith(role))
+
+
+def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: MakeFault) -> None:
+    def arrange(installation: Installation) -> None:
+        program = installation.operator if role == "operator" else installation.api
+        program.proxy.rules.add(Reaching(point), make_fault(program), times=1)
+
+    theatre.check(story, arrange)
+
+
+def is_write(point: Point) -> bool:
+    """Whether a call changes anything that counts; Events are news, not facts."""
+    verb, _, resource = point.what.partition(" ")
+    return not point.is_boot and verb in {"create", "update", "patch", "delete"} and resource != "events"

@@ -1,0 +1,168 @@
+"""Our two processes as an installation runs them: their own programs, ServiceAccounts and signals, and a restart after
+each death; between each and the API server stands a proxy of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.localcluster.kubeconfig import write_token_kubeconfig
+from tests.reliability.proxy import FaultProxy
+from tests.reliability.waiting import eventually
+
+QUICK_LEASE = ("--lease-duration=3", "--lease-renew=0.5", "--lease-poll=0.1")
+"""So that nobody waits long for the Lease of a killed leader."""
+
+RESTART_SECONDS = 0.1
+"""How soon a process that died is there again, as a container is after its first crash."""
+
+
+def find_free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Program:
+    """One of our processes, in all its lives.
+
+    Attributes:
+        name: of the proxy, too.
+        role: "operator" or "api".
+        proxy: its way to the API server.
+        port: where it serves: probes of the operator, callers of the API.
+        lives: how often it was started.
+        deaths: how often it ended without being told to.
+    """
+
+    name: str
+    role: str
+    proxy: FaultProxy
+    arguments: Sequence[str]
+    directory: Path
+    source: Path | None = None
+    port: int = field(default_factory=find_free_port)
+    probe_port: int = field(default_factory=find_free_port)
+    lives: int = 0
+    deaths: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+    _keeper: threading.Thread | None = None
+    _is_wanted: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / f"{self.name}.log"
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The complete lines of the log so far."""
+        if not self.log_file.exists():
+            return []
+        text = self.log_file.read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
+
+    def start(self) -> None:
+        """Start it, and start it again whenever it ends, until `stop`."""
+        self._is_wanted = True
+        self._spawn()
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name=f"keeper of {self.name}", daemon=True)
+            self._keeper.start()
+
+    def kill(self) -> None:
+        """End it as a crash does; it is started again."""
+        process = self._process
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self, *, is_killed: bool = False) -> int | None:
+        """End it for good; return its exit code."""
+        with self._lock:
+            self._is_wanted = False
+            process = self._process
+        if process is None:
+            return None
+        self._signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+        self._signal(signal.SIGCONT)
+        try:
+            return process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Return status and text of a probe; 0 while nothing listens."""
+        try:
+            answer = requests.get(f"http://127.0.0.1:{self.probe_port}{path}", timeout=5)
+        except requests.RequestException:
+            return 0, ""
+        return answer.status_code, answer.text
+
+    def wait_ready(self, *, within_seconds: float = 30.0) -> None:
+        eventually(f"{self.name} is ready", lambda: self.ask("/readyz")[0] == 200, within_seconds=within_seconds)
+
+    @property
+    def is_leader(self) -> bool:
+        return "\ndiem_operator_leader 1.0" in self.ask("/metrics")[1]
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def _spawn(self) -> None:
+        kubeconfig = self.directory / f"{self.name}.kubeconfig"
+        command = [sys.executable, "-m", "diem_operator", self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
+        command += ["--probe-host=127.0.0.1", f"--probe-port={self.probe_port}"]
+        command += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else QUICK_LEASE
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
+        if self.source is not None:
+            environment["PYTHONPATH"] = str(self.source)
+        with self._lock, self.log_file.open("ab") as log:
+            if not self._is_wanted:
+                return
+            self.lives += 1
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self.proxy.process = self._process.pid
+
+    def _keep(self) -> None:
+        while self._is_wanted:
+            process = self._process
+            assert process is not None
+            try:
+                process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            if self._is_wanted:
+                self.deaths += 1
+                threading.Event().wait(RESTART_SECONDS)
+                self._spawn()
+        self._keeper = None
+
+
+def write_kubeconfig(program: Program, *, ca_file: Path, token: str, namespace: str) -> None:
+    """Let a program reach the API server through its proxy only."""
+    write_token_kubeconfig(
+        program.directory / f"{program.name}.kubeconfig",
+        server=f"https://127.0.0.1:{program.proxy.port}",
+        ca_file=ca_file,
+        token=token,
+        namespace=namespace,
+    )

@@ -1,0 +1,186 @@
+"""What can happen to a watch: each fault is a way in which its events reach the client, or do not.
+
+Watching(dropped(lambda event: event["type"] == "DELETED"))
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.reliability.proxy.faults import build_status
+from tests.reliability.proxy.forwarding import Answer, Forwarding, Lines, Outgoing
+
+Event = Mapping[str, Any]
+Way = Callable[[Lines], Lines]
+Choice = Callable[[Event], bool]
+
+
+@dataclass(frozen=True)
+class Watching:
+    """The events go another way."""
+
+    way: Way
+
+    async def handle(self, forwarding: Forwarding) -> Outgoing:
+        answer = await forwarding.ask()
+        if isinstance(answer, Answer):
+            return answer
+        return replace(answer, chunks=self.way(answer.chunks))
+
+    def __str__(self) -> str:
+        return f"watch {self.way.__qualname__.split('.')[0]}"
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """The watch begins at an older resourceVersion than was asked for: what was told is told again."""
+
+    resource_version: Callable[[], str]
+
+    async def handle(self, forwarding: Forwarding) -> Outgoing:
+        query = {**forwarding.call.query, "resourceVersion": self.resource_version()}
+        return await forwarding.ask(replace(forwarding.call, query=query))
+
+    def __str__(self) -> str:
+        return "watch rewound"
+
+
+@dataclass
+class Gate:
+    """Lets events through while it is open; what comes meanwhile waits."""
+
+    _is_open: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        self._is_open.set()
+
+    def close(self) -> None:
+        self._is_open.clear()
+
+    async def through(self, events: Lines) -> Lines:
+        async for event in events:
+            while not self._is_open.is_set():  # noqa: ASYNC110 - another thread opens it
+                await asyncio.sleep(0.01)
+            yield event
+
+
+async def half_open(events: Lines) -> Lines:
+    """The connection stays, and nothing comes any more."""
+    await asyncio.Event().wait()
+    async for event in events:
+        yield event
+
+
+def dropped(is_dropped: Choice) -> Way:
+    """Some events never come."""
+
+    async def dropping(events: Lines) -> Lines:
+        async for event in events:
+            if not is_dropped(json.loads(event)):
+                yield event
+
+    return dropping
+
+
+async def duplicated(events: Lines) -> Lines:
+    """Every event comes twice."""
+    async for event in events:
+        yield event
+        yield event
+
+
+async def replayed(events: Lines) -> Lines:
+    """After every event, all earlier ones come again: versions go back and forth."""
+    told: list[bytes] = []
+    async for event in events:
+        told.append(event)
+        for earlier in told:
+            yield earlier
+        yield event
+
+
+def reordered(count: int, *, within_seconds: float = 0.3) -> Way:
+    """Events come in groups, each backwards."""
+
+    async def reordering(events: Lines) -> Lines:
+        async for group in _grouped(events, count, within_seconds):
+            for event in reversed(group):
+                yield event
+
+    return reordering
+
+
+def coalesced(*, within_seconds: float) -> Way:
+    """Of several events of one object that come close together, only the last one comes."""
+
+    async def coalescing(events: Lines) -> Lines:
+        async for group in _grouped(events, 10_000, within_seconds):
+            last = {_identify(event): event for event in group}
+            for event in last.values():
+                yield event
+
+    return coalescing
+
+
+def ended(*, after: int, line: bytes = b"", is_reset: bool = False) -> Way:
+    """The watch ends after some events, with another line if one is given, cleanly or not."""
+
+    async def ending(events: Lines) -> Lines:
+        count = 0
+        async for event in events:
+            if count == after:
+                break
+            yield event
+            count += 1
+        yield line
+        if is_reset:
+            raise ConnectionResetError
+
+    return ending
+
+
+def failed(code: int, *, after: int) -> Way:
+    """The watch ends with an ERROR event."""
+    error = b'{"type":"ERROR","object":' + build_status(code) + b"}\n"
+    return ended(after=after, line=error)
+
+
+def truncated(*, after: int) -> Way:
+    """The watch ends within an event."""
+    return ended(after=after, line=b'{"type":"MODIFIED","object":{"apiVersion":"diem.io/v1","ki')
+
+
+without_bookmarks = dropped(lambda event: event["type"] == "BOOKMARK")
+
+
+def _identify(event: bytes) -> tuple[str, str]:
+    told = json.loads(event)
+    metadata = told["object"].get("metadata", {})
+    return told["object"].get("kind", ""), metadata.get("uid", "")
+
+
+async def _grouped(events: Lines, count: int, within_seconds: float) -> AsyncIterator[list[bytes]]:
+    """Gather events until there are enough, or none has come for a while."""
+    upcoming = aiter(events)
+    group: list[bytes] = []
+    pending: asyncio.Future[bytes] | None = None
+    while True:
+        pending = pending or asyncio.ensure_future(anext(upcoming))
+        done, _ = await asyncio.wait({pending}, timeout=within_seconds if group else None)
+        if not done or len(group) == count:
+            yield group
+            group = []
+            continue
+        try:
+            group.append(pending.result())
+        except StopAsyncIteration:
+            break
+        pending = None
+    if group:
+        yield group

@@ -1,0 +1,125 @@
+"""What everybody in a story shares: one installation, what was told in it, and ways to look and to wait."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import requests
+
+from diem_operator.model.names import RunId, Uid
+from diem_operator.planning.ids import build_job_name
+from tests.reliability.history import RunKey, Told
+from tests.reliability.installation import Installation
+from tests.reliability.kube import KubeError
+from tests.reliability.waiting import eventually
+
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.1
+
+_TRY_AGAIN = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+
+Raw = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass
+class Scene:
+    """One installation, and what it has told.
+
+    Attributes:
+        patience_seconds: how long a deed or a wait may take.
+    """
+
+    installation: Installation
+    told: Told = field(default_factory=Told)
+    patience_seconds: float = PATIENCE_SECONDS
+
+    def __post_init__(self) -> None:
+        self.kube = self.installation.kube
+        self.namespace = self.installation.namespace
+
+    # Looking
+
+    def read(self, name: str) -> Raw:
+        """Return a DiemJob."""
+        return self.until_done(f"{name} is read", lambda: self.kube.get("diemjobs", self.namespace, name))
+
+    def status_of(self, name: str) -> Raw:
+        """Return its status; empty where there is none."""
+        found = self.until_done(f"{name} is read", lambda: self.kube.find("diemjobs", self.namespace, name))
+        return {} if found is None else dict(found.get("status", {}))
+
+    def list_jobs(self, name: str) -> list[Raw]:
+        """Return the Jobs of a DiemJob."""
+        selector = f"diem.io/diemjob={name}"
+        return self.until_done(
+            f"the Jobs of {name} are listed", lambda: self.kube.list_all("jobs", self.namespace, selector=selector)
+        )
+
+    def find_job_name(self, name: str, run_id: str) -> str:
+        """Return the name that the Job of a run has, or would have."""
+        return build_job_name(name, Uid(self.read(name)["metadata"]["uid"]), RunId(run_id))
+
+    # Waiting
+
+    def wait_run(self, name: str, phase: str, label: str | None = None) -> None:
+        """Return when the latest run, which is the one of that label if one is given, is in this phase."""
+
+        def is_there() -> bool:
+            run = self.status_of(name).get("run", {})
+            return run.get("phase") == phase and (label is None or self.label_of(name, run["id"]) == label)
+
+        self.wait_until(f"the latest run of {name} is {label or ''} {phase}", is_there)
+
+    def wait_answered(self, name: str) -> None:
+        """Return when the operator has answered the spec as it is."""
+
+        def is_answered() -> bool:
+            diemjob = self.read(name)
+            return bool(diemjob.get("status", {}).get("observedGeneration") == diemjob["metadata"]["generation"])
+
+        self.wait_until(f"the spec of {name} is answered", is_answered)
+
+    def wait_recorded(self, name: str) -> None:
+        """Return when a DiemJob bears the mark that its first run is over."""
+
+        def is_marked() -> bool:
+            return "diem.io/recorded-uid" in self.read(name)["metadata"].get("annotations", {})
+
+        self.wait_until(f"{name} is marked", is_marked)
+
+    def wait_until(self, what: str, holds: Callable[[], bool]) -> None:
+        """Return as soon as it holds."""
+        try:
+            eventually(what, holds, within_seconds=self.patience_seconds)
+        except AssertionError as error:
+            diemjobs = self.kube.list_all("diemjobs", self.namespace)
+            raise AssertionError(f"{error}; {[(each['spec'], each.get('status')) for each in diemjobs]}") from None
+
+    def until_done(self, what: str, deed: Callable[[], T]) -> T:
+        """Do something with the API server, again as long as that cannot be reached."""
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return deed()
+            except (requests.RequestException, KubeError) as error:
+                is_final = isinstance(error, KubeError) and error.status not in _TRY_AGAIN
+                if is_final or time.monotonic() > deadline:
+                    raise AssertionError(f"Could not be done: {what}: {error}") from error
+            time.sleep(PAUSE_SECONDS)
+
+    # Names
+
+    def key_of(self, name: str, run_id: str) -> RunKey:
+        return RunKey(self.read(name)["metadata"]["uid"], run_id)
+
+    def label_of(self, name: str, run_id: str) -> str:
+        """Return what the story calls a run; its id where it has no other name."""
+        return self.told.labels.get(self.key_of(name, run_id), run_id)

@@ -1,0 +1,48 @@
+"""Where a story plays: what callers and people do there, and what the oracle gets to see of it."""
+
+from dataclasses import dataclass
+
+from tests.reliability.callers import Callers
+from tests.reliability.history import History
+from tests.reliability.people import People, make_diemjob
+from tests.reliability.witness import Witness
+
+__all__ = ["Stage", "make_diemjob"]
+
+
+@dataclass
+class Stage(Callers, People):
+    """Everything that a story may do, and its end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.witness = Witness(self.kube, self.namespace)
+        self.witness.start()
+
+    def delete(self, name: str, *, propagation: str = "Background") -> None:
+        """Delete a DiemJob, and return when it is gone."""
+        super().delete(name, propagation=propagation)
+        self.forget(name)
+
+    def come_to_rest(self) -> None:
+        """Return when nothing is under way any more: every spec is answered, and nothing is on its way out."""
+        for diemjob in self.kube.list_all("diemjobs", self.namespace):
+            self.wait_answered(diemjob["metadata"]["name"])
+        self.wait_until("nothing is on its way out", self._is_quiet)
+        self.witness.catch_up()
+
+    def tell(self) -> History:
+        """Return everything that has happened."""
+        clients = {program.name for program in self.installation.programs}
+        journal = [exchange for exchange in list(self.installation.farm.journal) if exchange.call.client in clients]
+        seen = sorted(self.witness.seen, key=lambda each: each.revision)
+        return History(seen=seen, exchanges=journal, told=self.told)
+
+    def _is_quiet(self) -> bool:
+        diemjobs = self.kube.list_all("diemjobs", self.namespace)
+        jobs = self.kube.list_all("jobs", self.namespace)
+        left = {each["metadata"]["uid"] for each in diemjobs}
+        owners = {owner["uid"] for job in jobs for owner in job["metadata"].get("ownerReferences", [])}
+        is_leaving = any("deletionTimestamp" in each["metadata"] for each in (*diemjobs, *jobs))
+        is_moving = any(each.get("status", {}).get("phase") in {"Submitted", "Stopping"} for each in diemjobs)
+        return owners <= left and not is_leaving and not is_moving

@@ -1,0 +1,37 @@
+"""Our processes are killed before and after every call they make, and start again: nothing is lost, nothing twice."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.reliability.matrix import Point, run_all
+from tests.reliability.playing import Theatre
+from tests.reliability.points import MakeFault, build_cases
+from tests.reliability.proxy.faults import Kill
+from tests.reliability.story import Story, find_story, list_stories
+
+FAULTS: Mapping[str, MakeFault] = {
+    "killed before": lambda program: Kill(program.kill, is_after=False),
+    "killed after": lambda program: Kill(program.kill, is_after=True),
+}
+
+
+def is_short(story: Story, point: Point, _: str) -> bool:
+    if story.name == "run_is_stopped_and_started_again":
+        return point.what in {"create jobs", "patch diemjobs/status", "delete jobs", "patch diemjobs"}
+    return point.what == "create jobs"
+
+
+@pytest.mark.parametrize("role", ["operator", "api"])
+@pytest.mark.parametrize("story", list_stories(), ids=str)
+def test_process_may_die_at_any_call(theatre: Theatre, story: Story, role: str) -> None:
+    run_all(build_cases(theatre, story, role, FAULTS, is_short=is_short))
+
+
+@pytest.mark.parametrize("role", ["operator", "api"])
+def test_process_may_die_at_any_call_of_its_start(theatre: Theatre, role: str) -> None:
+    def is_short(_: Story, point: Point, __: str) -> bool:
+        return point.what.startswith(("create", "patch"))
+
+    story = find_story("state_is_toggled_by_hand")
+    run_all(build_cases(theatre, story, role, FAULTS, points=lambda point: point.is_boot, is_short=is_short))

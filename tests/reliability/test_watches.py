@@ -1,0 +1,101 @@
+"""Watches freeze, fall silent, jump back, lose, double and disorder their events: decisions do not rest on them."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from tests.reliability.installation import Installation
+from tests.reliability.matrix import Case, run_all
+from tests.reliability.playing import Theatre
+from tests.reliability.proxy import Call
+from tests.reliability.proxy.faults import LoseRequest, refusal
+from tests.reliability.proxy.rules import Fault
+from tests.reliability.proxy.watches import (
+    Rewound,
+    Watching,
+    coalesced,
+    dropped,
+    duplicated,
+    ended,
+    failed,
+    half_open,
+    reordered,
+    replayed,
+    truncated,
+    without_bookmarks,
+)
+from tests.reliability.story import Story, find_story, list_stories
+
+ALWAYS: dict[str, Callable[[], Fault]] = {
+    "doubled": lambda: Watching(duplicated),
+    "replayed": lambda: Watching(replayed),
+    "disordered": lambda: Watching(reordered(3)),
+    "coalesced": lambda: Watching(coalesced(within_seconds=0.5)),
+    "without bookmarks": lambda: Watching(without_bookmarks),
+    "ended after each event": lambda: Watching(ended(after=1)),
+    "broken after each event": lambda: Watching(ended(after=1, is_reset=True)),
+    "rewound to its beginning": lambda: Rewound(lambda: "1"),
+}
+"""What watches do from their first to their last."""
+
+ONCE: dict[str, Callable[[], Fault]] = {
+    "ended with 410": lambda: Watching(failed(410, after=2)),
+    "ended with 500": lambda: Watching(failed(500, after=2)),
+    "ended with 429": lambda: Watching(failed(429, after=2)),
+    "ended within an event": lambda: Watching(truncated(after=2)),
+    "refused with 410": lambda: LoseRequest(refusal(410)),
+    "refused with 401": lambda: LoseRequest(refusal(401)),
+    "refused with 403": lambda: LoseRequest(refusal(403)),
+    "refused with 429": lambda: LoseRequest(refusal(429, retry_after="1")),
+    "refused with 503": lambda: LoseRequest(refusal(503)),
+}
+"""What happens to the first watch of each kind."""
+
+BLIND: dict[str, Callable[[], Fault]] = {
+    "half-open": lambda: Watching(half_open),
+    "without deletions": lambda: Watching(dropped(lambda event: event["type"] == "DELETED")),
+    "without changes": lambda: Watching(dropped(lambda event: event["type"] == "MODIFIED")),
+}
+"""What hides events for good: the comparison with LISTs finds them."""
+
+QUICK_RESYNC = ("--resync=2",)
+
+
+def on(role: str, make_fault: Callable[[], Fault], *, times: int | None) -> Callable[[Installation], None]:
+    """Arrange a fault for the watches of one process, of each kind of object for itself."""
+
+    def arrange(installation: Installation) -> None:
+        program = installation.operator if role == "operator" else installation.api
+        for resource in ("jobs", "diemjobs", "diemapikeys"):
+            program.proxy.rules.add(partial(is_watch_of, resource), make_fault(), times=times)
+
+    return arrange
+
+
+def is_watch_of(resource: str, call: Call) -> bool:
+    return call.what == f"watch {resource}"
+
+
+def build_cases(theatre: Theatre, story: Story, role: str) -> list[Case]:
+    is_long = story.name != "run_is_stopped_and_started_again"
+    endless = [(name, make_fault, None) for name, make_fault in ALWAYS.items()]
+    single = [(name, make_fault, 1) for name, make_fault in ONCE.items()]
+    return [
+        Case(
+            f"{story} {role} watches {name}", partial(theatre.check, story, on(role, make_fault, times=times)), is_long
+        )
+        for name, make_fault, times in (*endless, *single)
+    ]
+
+
+@pytest.mark.parametrize("role", ["operator", "api"])
+@pytest.mark.parametrize("story", list_stories(), ids=str)
+def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str) -> None:
+    run_all(build_cases(theatre, story, role))
+
+
+@pytest.mark.parametrize("fault", BLIND)
+def test_what_watches_hide_is_found_by_looking(theatre: Theatre, fault: str) -> None:
+    story = find_story("run_is_stopped_and_started_again")
+    theatre.check(story, on("operator", BLIND[fault], times=None), arguments=QUICK_RESYNC)
