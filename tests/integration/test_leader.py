@@ -11,7 +11,8 @@ from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.kubeconfig import from_kubeconfig
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.metadata import ObjectKey
-from diem_operator.reconciler.leader import LeaderElector, NotLeader
+from diem_operator.reconciler.leader import LeaderElector
+from diem_operator.reconciler.leadership import NotLeader
 from tests.integration.namespaced import Namespaced
 from tests.localcluster import LocalCluster
 

@@ -1,6 +1,7 @@
 """One cluster with a simulated node for all stories, and proxies in front of it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,16 @@ from tests.integration.conftest import apply_crds
 from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.installation import Site
 from tests.reliability.playing import Theatre
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Overlook sockets that are collected unclosed: their other ends are torn away here on purpose."""
+    overlooked = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(overlooked)
 
 
 @pytest.fixture(scope="session")

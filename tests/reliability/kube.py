@@ -11,6 +11,7 @@ import requests
 from tests.localcluster import LocalCluster
 
 TIMEOUT_SECONDS = 15.0
+QUIET_SECONDS = 4.0
 Raw = dict[str, Any]
 
 _GROUPS = {
@@ -95,14 +96,17 @@ class Kube:
                 raise
 
     def watch(self, resource: str, namespace: str, resource_version: str) -> Iterator[Raw]:
-        """Give the events since a version, until the API server ends the watch or fails.
+        """Give the events since a version, until the API server ends the watch, fails, or tells nothing for a while.
 
         Raises:
+            KubeError: the API server said no.
             requests.RequestException: the connection failed.
         """
         query = {"watch": "1", "resourceVersion": resource_version, "timeoutSeconds": "300"}
         url = self._url(resource, namespace, "")
-        with self._session().get(url, params=query, stream=True, timeout=(TIMEOUT_SECONDS, None)) as response:
+        with self._session().get(url, params=query, stream=True, timeout=QUIET_SECONDS) as response:
+            if not response.ok:
+                raise KubeError(response.status_code, response.text)
             for line in response.iter_lines(chunk_size=1):
                 yield json.loads(line)
 

@@ -94,9 +94,12 @@ class People(Scene):
         for job in self._list_unfinished(name):
             self.kube.patch("jobs", self.namespace, job["metadata"]["name"], patch)
 
-    def create_foreign_job(self, name: str) -> None:
-        """Make a Job that is none of ours."""
-        self.kube.create("jobs", self.namespace, make_suspended_job(name))
+    def create_foreign_job(self, name: str, *, diemjob: str, run_id: str) -> None:
+        """Make a Job that is none of ours, though it bears our marks; only an owner reference is proof."""
+        manifest = make_suspended_job(name)
+        labels = {"app.kubernetes.io/managed-by": "diem-operator", "diem.io/diemjob": diemjob}
+        manifest["metadata"] |= {"labels": labels, "annotations": {"diem.io/run-id": run_id}}
+        self.kube.create("jobs", self.namespace, manifest)
 
         def is_settled() -> bool:
             job = self.kube.get("jobs", self.namespace, name)

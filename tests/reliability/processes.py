@@ -22,6 +22,7 @@ from tests.reliability.waiting import eventually
 QUICK_LEASE = ("--lease-duration=3", "--lease-renew=0.5", "--lease-poll=0.1")
 """So that nobody waits long for the Lease of a killed leader."""
 
+STOP_SECONDS = 15.0
 RESTART_SECONDS = 0.1
 """How soon a process that died is there again, as a container is after its first crash."""
 
@@ -42,6 +43,8 @@ class Program:
         role: "operator" or "api".
         proxy: its way to the API server.
         port: where it serves: probes of the operator, callers of the API.
+        source: the source root that it runs from; this checkout's where None.
+        clock_offset_seconds: how wrong its clock is.
         lives: how often it was started.
         deaths: how often it ended without being told to.
     """
@@ -52,6 +55,7 @@ class Program:
     arguments: Sequence[str]
     directory: Path
     source: Path | None = None
+    clock_offset_seconds: float = 0.0
     port: int = field(default_factory=find_free_port)
     probe_port: int = field(default_factory=find_free_port)
     lives: int = 0
@@ -103,10 +107,14 @@ class Program:
         self._signal(signal.SIGKILL if is_killed else signal.SIGTERM)
         self._signal(signal.SIGCONT)
         try:
-            return process.wait(timeout=15)
+            code = process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.wait()
+            code = process.wait()
+        if self._keeper is not None:
+            self._keeper.join()
+            self._keeper = None
+        return code
 
     def ask(self, path: str) -> tuple[int, str]:
         """Return status and text of a probe; 0 while nothing listens."""
@@ -129,7 +137,7 @@ class Program:
 
     def _spawn(self) -> None:
         kubeconfig = self.directory / f"{self.name}.kubeconfig"
-        command = [sys.executable, "-m", "diem_operator", self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
+        command = [*self._find_program(), self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
         command += ["--probe-host=127.0.0.1", f"--probe-port={self.probe_port}"]
         command += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else QUICK_LEASE
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
@@ -141,6 +149,11 @@ class Program:
             self.lives += 1
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
             self.proxy.process = self._process.pid
+
+    def _find_program(self) -> list[str]:
+        if self.clock_offset_seconds:
+            return [sys.executable, "-m", "tests.reliability.skewed", str(self.clock_offset_seconds)]
+        return [sys.executable, "-m", "diem_operator"]
 
     def _keep(self) -> None:
         while self._is_wanted:
@@ -154,7 +167,6 @@ class Program:
                 self.deaths += 1
                 threading.Event().wait(RESTART_SECONDS)
                 self._spawn()
-        self._keeper = None
 
 
 def write_kubeconfig(program: Program, *, ca_file: Path, token: str, namespace: str) -> None:

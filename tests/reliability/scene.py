@@ -69,14 +69,16 @@ class Scene:
 
     # Waiting
 
-    def wait_run(self, name: str, phase: str, label: str | None = None) -> None:
-        """Return when the latest run, which is the one of that label if one is given, is in this phase."""
+    def wait_run(self, name: str, phase: str, label: str, *, reason: str | None = None) -> None:
+        """Return when the latest run is the one of that label and in this phase, with this reason if one is given."""
 
         def is_there() -> bool:
             run = self.status_of(name).get("run", {})
-            return run.get("phase") == phase and (label is None or self.label_of(name, run["id"]) == label)
+            return run.get("phase") == phase and self.label_of(name, run["id"]) == label
 
-        self.wait_until(f"the latest run of {name} is {label or ''} {phase}", is_there)
+        self.wait_until(f"the latest run of {name} is {label} {phase}", is_there)
+        if reason is not None:
+            assert self.status_of(name)["run"]["reason"] == reason
 
     def wait_answered(self, name: str) -> None:
         """Return when the operator has answered the spec as it is."""
@@ -114,6 +116,10 @@ class Scene:
                 if is_final or time.monotonic() > deadline:
                     raise AssertionError(f"Could not be done: {what}: {error}") from error
             time.sleep(PAUSE_SECONDS)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, for what must not happen in it."""
+        time.sleep(seconds)
 
     # Names
 

@@ -1,7 +1,9 @@
 """Sees every version of every DiemJob and Job of a namespace, by watches of its own, past all proxies."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import requests
@@ -9,6 +11,7 @@ import requests
 from tests.reliability.kube import Kube, KubeError
 from tests.reliability.waiting import eventually
 
+RETRY_SECONDS = 0.05
 KINDS: Final = ("diemjobs", "jobs")
 
 
@@ -46,7 +49,7 @@ class Witness:
     def catch_up(self) -> None:
         """Return when everything that is stored by now was seen."""
         for kind in KINDS:
-            eventually(f"the witness has seen the {kind}", lambda kind=kind: self._is_level(kind), within_seconds=15)  # type: ignore[misc] # bound at once
+            eventually(f"the witness has seen the {kind}", partial(self._is_level, kind), within_seconds=15)
 
     def stop(self) -> None:
         """See nothing more; the threads end with their watches."""
@@ -57,17 +60,48 @@ class Witness:
             raw["metadata"]["uid"]: raw["metadata"]["resourceVersion"]
             for raw in self.kube.list_all(kind, self.namespace)
         }
-        last = {seen.raw["metadata"]["uid"]: seen for seen in list(self.seen) if seen.kind == kind}
+        last = self._find_last(kind)
         there = {uid: seen.raw["metadata"]["resourceVersion"] for uid, seen in last.items() if seen.type != "DELETED"}
         return stored == there
 
     def _watch(self, kind: str, since: str) -> None:
         while not self._is_stopped:
             try:
-                for event in self.kube.watch(kind, self.namespace, since):
-                    if event["type"] == "ERROR":
-                        break
-                    since = event["object"]["metadata"]["resourceVersion"]
-                    self.seen.append(Seen(kind, event["type"], event["object"], int(since)))
+                since = self._follow(kind, since) or self._compare(kind)
             except (requests.RequestException, KubeError):
-                threading.Event().wait(0.1)
+                continue
+            finally:
+                threading.Event().wait(RETRY_SECONDS)
+
+    def _follow(self, kind: str, since: str) -> str | None:
+        """Follow one watch to its end; return where to go on, None if nobody knows any more what was after that."""
+        try:
+            for event in self.kube.watch(kind, self.namespace, since):
+                if event["type"] == "ERROR":
+                    return None
+                since = event["object"]["metadata"]["resourceVersion"]
+                self.seen.append(Seen(kind, event["type"], event["object"], int(since)))
+        except requests.RequestException:
+            pass
+        except KubeError as error:
+            return None if error.status == HTTPStatus.GONE else since
+        return since
+
+    def _compare(self, kind: str) -> str:
+        """Look at what is there after a time without a watch, as after the API server's restart.
+
+        What is gone is taken to have gone at once after it was last seen: nobody is blamed on a guess.
+        """
+        since = self.kube.read_revision(kind, self.namespace)
+        stored = {raw["metadata"]["uid"]: raw for raw in self.kube.list_all(kind, self.namespace)}
+        last = self._find_last(kind)
+        for uid, seen in last.items():
+            if uid not in stored and seen.type != "DELETED":
+                self.seen.append(replace(seen, type="DELETED"))
+        for uid, raw in stored.items():
+            if uid not in last or last[uid].raw["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
+                self.seen.append(Seen(kind, "MODIFIED", raw, int(raw["metadata"]["resourceVersion"])))
+        return since
+
+    def _find_last(self, kind: str) -> dict[str, Seen]:
+        return {seen.raw["metadata"]["uid"]: seen for seen in list(self.seen) if seen.kind == kind}

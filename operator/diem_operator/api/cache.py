@@ -15,15 +15,10 @@ from collections.abc import Callable, Iterable
 
 from diem_operator.access.permissions import Reference
 from diem_operator.model.diemjob import DiemJob
-from diem_operator.model.metadata import ObjectKey, ObjectMeta
+from diem_operator.model.metadata import ObjectKey
 
 Predicate = Callable[[DiemJob | None], bool]
 """What somebody waits for; None is a DiemJob that is gone."""
-
-
-def version_of(metadata: ObjectMeta) -> int:
-    """Return the resourceVersion as a number."""
-    return int(metadata.resource_version)
 
 
 class JobCache:
@@ -66,7 +61,7 @@ class JobCache:
 
     def apply(self, diemjob: DiemJob) -> None:
         """Take over what the watch says was added or modified."""
-        self._advance(diemjob.metadata.namespace, version_of(diemjob.metadata))
+        self._advance(diemjob.metadata.namespace, diemjob.metadata.version)
         self._keep(diemjob)
 
     def remove(self, key: ObjectKey, *, resource_version: int) -> None:
@@ -81,7 +76,7 @@ class JobCache:
         stay for ever.
         """
         watched_until = self._find_watched_until(diemjob.metadata.namespace)
-        if diemjob.key in self._diemjobs or version_of(diemjob.metadata) > watched_until:
+        if diemjob.key in self._diemjobs or diemjob.metadata.version > watched_until:
             self._keep(diemjob)
 
     async def wait_until(self, key: ObjectKey, is_reached: Predicate, *, timeout_seconds: float) -> None:
@@ -113,7 +108,7 @@ class JobCache:
         if diemjob.metadata.namespace in self._excluded_namespaces:
             return
         known = self._diemjobs.get(diemjob.key)
-        if known is not None and version_of(known.metadata) >= version_of(diemjob.metadata):
+        if known is not None and known.metadata.version >= diemjob.metadata.version:
             return
         if known is not None:
             self._unindex(known)
@@ -124,7 +119,7 @@ class JobCache:
 
     def _drop_if_older(self, key: ObjectKey, resource_version: int) -> None:
         known = self._diemjobs.get(key)
-        if known is not None and version_of(known.metadata) <= resource_version:
+        if known is not None and known.metadata.version <= resource_version:
             self._unindex(self._diemjobs.pop(key))
             self._wake(key)
 
@@ -150,7 +145,7 @@ class JobCache:
 
     def _forget(self, namespace: str | None) -> None:
         for key in self._list_keys(namespace):
-            self._drop_if_older(key, version_of(self._diemjobs[key].metadata))
+            self._drop_if_older(key, self._diemjobs[key].metadata.version)
         for watched in [watched for watched in self._watched_until if namespace in {None, watched}]:
             del self._watched_until[watched]
 

@@ -37,7 +37,8 @@ from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
 from diem_operator.reconciler.events import EventRecorder
-from diem_operator.reconciler.leader import LeaderElector, LeaseTiming, NotLeader, make_identity
+from diem_operator.reconciler.leader import LeaderElector, LeaseTiming, make_identity
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.reporting import Reporter

@@ -38,6 +38,12 @@ class ObjectMeta(Resource, frozen=True, kw_only=True):
     finalizers: tuple[str, ...] = ()
 
     @property
+    def version(self) -> int:
+        """Its resourceVersion as a number, as KEP-5504 lets one compare them; 0 where it is none."""
+        text = self.resource_version
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
     def is_being_deleted(self) -> bool:
         """Whether the API server has accepted the object's deletion."""
         return self.deletion_timestamp is not None

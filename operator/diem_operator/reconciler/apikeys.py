@@ -26,11 +26,10 @@ from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.planning.merge_patch import build_merge_patch
-from diem_operator.reconciler.leader import Leadership, NotLeader
+from diem_operator.reconciler.leadership import Leadership, NotLeader
 from diem_operator.reconciler.queue import WorkQueue
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import UnusableSigningSecret
-from diem_operator.reconciler.store import version_of
 from diem_operator.settings import RESYNC_SECONDS, KeySettings
 
 WORKERS = 4
@@ -95,7 +94,7 @@ class ApiKeyController:
             logger.error("Ignored a DiemApiKey that does not fit its schema: %s", error)  # noqa: TRY400 - the traceback would add nothing
             return
         if event_type == "DELETED":
-            self._remove(apikey.key, version=version_of(apikey.metadata))
+            self._remove(apikey.key, version=apikey.metadata.version)
         else:
             self._put(apikey)
 
@@ -185,7 +184,7 @@ class ApiKeyController:
             self._put(await self._world.cluster.apikeys.get(key))
             return CONFLICT_SECONDS
         except NotFound:
-            self._remove(key, version=version_of(apikey.metadata))
+            self._remove(key, version=apikey.metadata.version)
             return None
         return None if plan.check_again_at is None else (plan.check_again_at - now).total_seconds()
 
@@ -218,7 +217,7 @@ class ApiKeyController:
         known = self._apikeys.get(apikey.key)
         if not self._world.scope.serves(apikey.metadata.namespace):
             return
-        if known is not None and version_of(known.metadata) >= version_of(apikey.metadata):
+        if known is not None and known.metadata.version >= apikey.metadata.version:
             return
         self._apikeys[apikey.key] = apikey
         self._registry.put(apikey)
@@ -226,7 +225,7 @@ class ApiKeyController:
 
     def _remove(self, key: ObjectKey, *, version: int) -> None:
         known = self._apikeys.get(key)
-        if known is None or version_of(known.metadata) > version:
+        if known is None or known.metadata.version > version:
             return
         del self._apikeys[key]
         self._registry.discard(key)

@@ -23,7 +23,7 @@ from diem_operator.planning.plan import plan
 from diem_operator.planning.steps import InspectPods, ObserveLive, Step, Wait
 from diem_operator.planning.world import World
 from diem_operator.reconciler.applier import Applier, PreconditionFailedError
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.queue import WorkQueue
 from diem_operator.reconciler.store import Store

@@ -21,6 +21,7 @@ from diem_operator.clock import now, steady_seconds
 from diem_operator.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from diem_operator.model.lease import Lease, micro_time
 from diem_operator.model.metadata import ObjectKey
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.lease_claims import Claim, Sighting, release
 
 logger = logging.getLogger(__name__)
@@ -28,23 +29,8 @@ logger = logging.getLogger(__name__)
 Callback = Callable[[], Awaitable[None]]
 
 
-class NotLeader(Exception):  # noqa: N818 - says what is, not that something is wrong
-    """This process may not write now: another one leads, or could by now."""
-
-
-class Leadership(Protocol):
-    """What writers need to know."""
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this process may write now."""
-
-    def write_budget_seconds(self) -> float:
-        """Return how long a write that starts now may take; its time-out is at most this.
-
-        Raises:
-            NotLeader: it may not be started.
-        """
+class StoreRewound(Exception):  # noqa: N818 - says what is, not that something is wrong here
+    """The API server's data is older than what it has shown before: nothing that is known here is true any more."""
 
 
 class LeaseAccess(Protocol):
@@ -147,6 +133,7 @@ class LeaderElector:
             on_stopped: awaited after that, before the lease is released or contended for again.
 
         Raises:
+            StoreRewound: the lease is older than it has been; only a new process may go on.
             Exception: whatever the callbacks raise; leading ends with it.
         """
         while True:
@@ -239,6 +226,11 @@ class LeaderElector:
         return lease
 
     def _see(self, lease: Lease) -> None:
+        if self._sighting is not None and self._sighting.is_newer_than(lease):
+            raise StoreRewound(
+                f"The lease {self._key} has an older version than before: the API server's data was restored from a "
+                "snapshot; this process ends, and the one that takes its place begins anew"
+            )
         self._is_certain = True
         before = self._sighting or Sighting(lease=lease, since=self._clock())
         self.has_seen_leader |= self._claim.is_held_in(lease) or before.proves_holder(lease)

@@ -60,6 +60,10 @@ class Sighting:
         is_unchanged = lease.spec == self.lease.spec
         return Sighting(lease=lease, since=self.since if is_unchanged else seen_at)
 
+    def is_newer_than(self, lease: Lease) -> bool:
+        """Whether the API server's data has gone back in time since, as when a snapshot is restored."""
+        return self.lease.metadata.version > lease.metadata.version
+
     def proves_holder(self, lease: Lease) -> bool:
         """Whether somebody who lives holds the lease as it is now: it has a holder, and was written since."""
         return bool(lease.spec.holder_identity) and lease.spec != self.lease.spec

@@ -23,12 +23,6 @@ MAX_DELETIONS: Final = 4096
 """How many are remembered of a kind; more than can happen while one request is under way."""
 
 
-def version_of(metadata: ObjectMeta) -> int:
-    """Return the resourceVersion as a number; 0 where it is none."""
-    text = metadata.resource_version
-    return int(text) if text.isascii() and text.isdigit() else 0
-
-
 def find_owner_key(job: Job) -> ObjectKey | None:
     """Return the key of the DiemJob that a Job belongs to by its owner reference, whatever that DiemJob's uid."""
     owner = job.owner
@@ -45,13 +39,13 @@ class Deletions:
         """Remember that the object, as it was last seen if ever, is history."""
         if last is None:
             return
-        self._versions[key] = max(version_of(last), self._versions.pop(key, 0))
+        self._versions[key] = max(last.version, self._versions.pop(key, 0))
         if len(self._versions) > MAX_DELETIONS:
             self._versions.popitem(last=False)
 
     def cover(self, key: ObjectKey, metadata: ObjectMeta) -> bool:
         """Whether this version of the object is history."""
-        return self._versions.get(key, -1) >= version_of(metadata)
+        return self._versions.get(key, -1) >= metadata.version
 
     def forget(self, key: ObjectKey) -> None:
         """Take it back: the object is there."""
@@ -104,7 +98,7 @@ class Store:
         Without metadata it was read live that it is gone.
         """
         known = self._diemjobs.get(key)
-        if known is not None and metadata is not None and version_of(known.metadata) > version_of(metadata):
+        if known is not None and metadata is not None and known.metadata.version > metadata.version:
             return False
         self._deleted_diemjobs.note(key, _find_last(known, metadata))
         return self._diemjobs.pop(key, None) is not None
@@ -128,7 +122,7 @@ class Store:
     def remove_job(self, key: ObjectKey, *, metadata: ObjectMeta | None = None) -> ObjectKey | None:
         """Forget the Job as remove_diemjob does; return the key of its DiemJob if it was known."""
         known = self.find_job(key)
-        if known is not None and metadata is not None and version_of(known.metadata) > version_of(metadata):
+        if known is not None and metadata is not None and known.metadata.version > metadata.version:
             return None
         self._deleted_jobs.note(key, _find_last(known, metadata))
         return None if known is None else self._drop_job(key)
@@ -152,7 +146,7 @@ class Store:
 
 
 def _is_newer(known: Stored | None, other: Stored) -> bool:
-    return known is not None and version_of(known.metadata) >= version_of(other.metadata)
+    return known is not None and known.metadata.version >= other.metadata.version
 
 
 def _find_last(known: Stored | None, deletion: ObjectMeta | None) -> ObjectMeta | None:

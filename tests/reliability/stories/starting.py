@@ -18,7 +18,7 @@ def runs_come_to_their_end(stage: Stage) -> None:
     stage.start("etl", "second")
     stage.wait_run("etl", "Running", "second")
     stage.finish_pods("etl", exit_code=3)
-    stage.wait_run("etl", "Failed", "second")
+    stage.wait_run("etl", "Failed", "second", reason="BackoffLimitExceeded")
 
 
 @story
@@ -33,20 +33,20 @@ def state_is_toggled_by_hand(stage: Stage) -> None:
     stage.set_state("etl", "running")
     stage.wait_run("etl", "Running", "state-2")
     stage.set_state("etl", "stopped")
-    stage.wait_run("etl", "Stopped", "state-2")
+    stage.wait_run("etl", "Stopped", "state-2", reason="StopRequested")
 
 
 @story
 def starts_that_cannot_become_jobs(stage: Stage) -> None:
     """A parameter that nobody declared, a template that Kubernetes refuses, a name that somebody else has taken."""
     stage.create(make_diemjob("params", parameters=[{"name": "DAY", "required": True}], state="running"))
-    stage.wait_run("params", "Failed", "state-1")
+    stage.wait_run("params", "Failed", "state-1", reason="InvalidParameters")
     invalid = make_diemjob("invalid")
     container = invalid["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["volumeMounts"] = [{"name": "nowhere", "mountPath": "/data"}]
     stage.create(invalid)
     stage.start("invalid", "rejected")
-    stage.wait_run("invalid", "Failed", "rejected")
+    stage.wait_run("invalid", "Failed", "rejected", reason="JobRejected")
     stage.reapply(make_diemjob("good"))
     stage.start("good", "after")
     stage.wait_run("good", "Running", "after")

@@ -11,7 +11,7 @@ def run_is_stopped_and_started_again(stage: Stage) -> None:
     stage.start("etl", "first")
     stage.wait_run("etl", "Running", "first")
     stage.stop("etl")
-    stage.wait_run("etl", "Stopped", "first")
+    stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
     stage.start("etl", "second")
     stage.wait_run("etl", "Running", "second")
     stage.finish_pods("etl")

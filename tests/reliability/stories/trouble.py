@@ -24,7 +24,7 @@ def job_is_deleted_by_hand(stage: Stage) -> None:
     stage.start("etl", "deleted")
     stage.wait_run("etl", "Running", "deleted")
     stage.delete_jobs("etl")
-    stage.wait_run("etl", "Failed", "deleted")
+    stage.wait_run("etl", "Failed", "deleted", reason="JobDeleted")
     stage.start("etl", "next")
     stage.wait_run("etl", "Running", "next")
     stage.finish_pods("etl")
@@ -67,13 +67,13 @@ def job_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
 def name_of_the_job_is_taken(stage: Stage) -> None:
     """Somebody else's Job has the name that the next run needs; it is left alone."""
     stage.create(make_diemjob("etl"))
-    stage.create_foreign_job(stage.find_job_name("etl", "mine"))
+    stage.create_foreign_job(stage.find_job_name("etl", "mine"), diemjob="etl", run_id="mine")
     stage.patch("etl", {"state": "running", "run": {"id": "mine"}})
-    stage.wait_run("etl", "Failed", "mine")
+    stage.wait_run("etl", "Failed", "mine", reason="JobNameTaken")
     stage.start("etl", "next")
     stage.wait_run("etl", "Running", "next")
     stage.stop("etl")
-    stage.wait_run("etl", "Stopped", "next")
+    stage.wait_run("etl", "Stopped", "next", reason="StopRequested")
 
 
 @story

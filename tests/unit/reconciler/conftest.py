@@ -18,7 +18,7 @@ from diem_operator.planning.steps import Wait
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
 from diem_operator.reconciler.events import EventRecorder
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.reporting import Reporter

@@ -33,6 +33,10 @@ class FakeLeases:
         assert self.stored is not None
         self.store(msgspec.structs.replace(self.stored, spec=msgspec.structs.replace(self.stored.spec, **spec)))
 
+    def restore(self, snapshot: Lease) -> None:
+        """Bring an older version back, as the restore of a whole data store does."""
+        self.stored, self.version = snapshot, snapshot.metadata.version
+
     @property
     def spec(self) -> LeaseSpec:
         assert self.stored is not None

@@ -17,7 +17,7 @@ from diem_operator.model.diemapikey import DiemApiKey, DiemApiKeyStatus
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.reconciler import apikeys
 from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import UnusableSigningSecret
 from diem_operator.settings import RESYNC_SECONDS, KeySettings

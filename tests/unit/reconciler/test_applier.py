@@ -14,7 +14,7 @@ from diem_operator.planning.statuses import build_submitted_run, with_run
 from diem_operator.planning.steps import CreateJob, DeleteJob, WriteRecordedUid, WriteStatus
 from diem_operator.planning.world import PostOutcome, World
 from diem_operator.reconciler.applier import PreconditionFailedError, Write
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import lost_reply
 

@@ -11,7 +11,7 @@ from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNo
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.metadata import ObjectKey
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import lost_reply, refusal

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from diem_operator.cluster.errors import Forbidden, RequestNotSent
-from diem_operator.reconciler.leader import LeaderElector, LeaseTiming, NotLeader, make_identity
+from diem_operator.reconciler.leader import LeaderElector, LeaseTiming, StoreRewound, make_identity
+from diem_operator.reconciler.leadership import NotLeader
 from tests.unit.reconciler.fake_leases import LEASE_KEY, FakeLeases, LeaseConnection
 from tests.unit.reconciler.virtual_time import in_virtual_time, seconds
 
@@ -340,6 +341,23 @@ async def test_deleted_lease_is_made_again() -> None:
     assert leases.spec.holder_identity == "a"
     assert [what for what, _ in leader.log] == ["started"]
     await leader.end()
+
+
+@in_virtual_time
+@pytest.mark.parametrize("role", ["leader", "standby"])
+async def test_data_store_that_went_back_in_time_ends_the_process(role: str) -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    replica = leader if role == "leader" else Replica("b", leases).start()
+    assert leases.stored is not None
+    snapshot = leases.stored
+    await asyncio.sleep(5)
+
+    leases.restore(snapshot)
+    await asyncio.sleep(TIMING.renew_seconds + TIMING.poll_seconds + 0.1)
+
+    assert replica.task is not None
+    assert isinstance(replica.task.exception(), StoreRewound)
 
 
 @in_virtual_time

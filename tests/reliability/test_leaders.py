@@ -1,0 +1,150 @@
+"""Several operators: who leads is frozen, cut off, killed or wrong about the time, and still only the leader writes."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from tests.reliability.history import History
+from tests.reliability.installation import Installation
+from tests.reliability.matrix import Case, Point, Reaching, run_all
+from tests.reliability.people import make_diemjob
+from tests.reliability.playing import Arrange, Outcome, Theatre, conclude
+from tests.reliability.proxy import Call
+from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest, Notice
+from tests.reliability.story import Story, find_story, list_stories
+from tests.reliability.waiting import eventually
+
+LEASE_SECONDS = 3.0
+MANY = 24
+
+CREATED = Point("create jobs", 1)
+TOLD = Point("patch diemjobs/status", 2)
+
+
+def interrupt(installation: Installation, point: Point, deed: Callable[[Installation], None]) -> None:
+    """Let a deed begin just after the first operator has made a call; the call's answer waits for nothing."""
+
+    def begin(_: Call) -> None:
+        threading.Thread(target=deed, args=(installation,), daemon=True).start()
+
+    installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=True), times=1)
+
+
+def freeze_leader(installation: Installation) -> None:
+    """Stop the leader past its lease, and let it go on when another one leads."""
+    installation.operator.pause()
+    wait_for_another_leader(installation)
+    installation.operator.resume()
+
+
+def cut_leader_off(installation: Installation) -> None:
+    """Take the leader's network away past its lease."""
+    installation.operator.proxy.cut()
+    wait_for_another_leader(installation)
+    installation.operator.proxy.mend()
+
+
+def silence_lease(installation: Installation) -> None:
+    """Let none of the leader's calls about its lease be answered; all others are."""
+    rule = installation.operator.proxy.rules.add(is_about_lease, LoseRequest(SILENCE))
+    wait_for_another_leader(installation)
+    installation.operator.proxy.rules.remove(rule)
+
+
+def kill_leader(installation: Installation) -> None:
+    installation.operator.kill()
+
+
+def is_about_lease(call: Call) -> bool:
+    return call.resource == "leases"
+
+
+def wait_for_another_leader(installation: Installation) -> None:
+    eventually("another operator leads", lambda: any(each.is_leader for each in installation.operators[1:]))
+
+
+DEEDS = {
+    "is frozen": freeze_leader,
+    "is cut off": cut_leader_off,
+    "loses its lease": silence_lease,
+    "is killed": kill_leader,
+}
+
+
+def arrange_deed(point: Point, deed: Callable[[Installation], None]) -> Arrange:
+    return partial(interrupt, point=point, deed=deed)
+
+
+def is_short(story: Story, point: Point, operators: int) -> bool:
+    return story.name == "run_is_stopped_and_started_again" and point == CREATED and operators == 2
+
+
+def build_cases(theatre: Theatre, story: Story) -> list[Case]:
+    return [
+        Case(
+            name=f"{story} leader of {operators} {name} at {point}",
+            run=partial(theatre.check, story, arrange_deed(point, deed), operators=operators),
+            is_long=not is_short(story, point, operators),
+        )
+        for name, deed in DEEDS.items()
+        for point in (CREATED, TOLD)
+        for operators in (2, 3)
+    ]
+
+
+@pytest.mark.parametrize("story", list_stories(), ids=str)
+def test_leader_may_be_lost_at_any_time(theatre: Theatre, story: Story) -> None:
+    run_all(build_cases(theatre, story))
+
+
+def play_many(theatre: Theatre, disturb: Callable[[Installation], None]) -> Outcome:
+    """Start many runs at once, disturb the leader while answers to its writes are under way, and have it all judged."""
+    hold = Hold(is_answer=True)
+    with theatre.stage(operators=2) as stage:
+        leader = stage.installation.operator
+        for place in range(MANY):
+            stage.create(make_diemjob(f"etl-{place}", pod={"run-for": "100ms"}))
+        for place in range(MANY):
+            stage.wait_answered(f"etl-{place}")
+        rule = leader.proxy.rules.add(lambda call: call.is_write and not is_about_lease(call), hold)
+        for place in range(MANY):
+            stage.set_state(f"etl-{place}", "running")
+        eventually("writes are under way", lambda: len(rule.met) > 8)
+        threading.Timer(LEASE_SECONDS + 2, hold.release).start()
+        disturb(stage.installation)
+        for place in range(MANY):
+            stage.wait_run(f"etl-{place}", "Completed", "state-1")
+        return conclude(stage)
+
+
+@pytest.mark.parametrize("disturb", [freeze_leader, silence_lease], ids=["frozen", "lease-lost"])
+def test_leader_that_comes_back_to_unfinished_work_writes_nothing(
+    theatre: Theatre, disturb: Callable[[Installation], None]
+) -> None:
+    outcome = play_many(theatre, disturb)
+
+    assert outcome.complaints == []
+    assert count_leaders(outcome.history) >= 2, "nobody took over, so nothing was shown"
+
+
+def count_leaders(history: History) -> int:
+    holders = {
+        each.answered["spec"].get("holderIdentity")
+        for each in history.exchanges
+        if is_about_lease(each.call) and each.is_stored
+    }
+    return len(holders - {None, ""})
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_clock_may_be_wrong(theatre: Theatre, minutes: int) -> None:
+    """The leader's clock is off; it is killed, and one with a right clock goes on."""
+
+    def arrange(installation: Installation) -> None:
+        installation.operator.clock_offset_seconds = minutes * 60
+        interrupt(installation, CREATED, kill_leader)
+
+    for name in ("run_is_stopped_and_started_again", "runs_come_to_their_end"):
+        theatre.check(find_story(name), arrange, operators=2)

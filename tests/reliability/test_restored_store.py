@@ -1,0 +1,142 @@
+"""etcd is restored from an older snapshot: resourceVersions go back, and what happened since is undone.
+
+Everything of the control plane is started anew then, as its administrators do; our processes are not.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import apply_crds
+from tests.localcluster import LocalCluster, NodeKind
+from tests.reliability.history import find_outcome
+from tests.reliability.installation import Site
+from tests.reliability.people import make_diemjob
+from tests.reliability.playing import Theatre
+from tests.reliability.stage import Stage
+
+
+@pytest.fixture(scope="module")
+def own_theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """A cluster whose past may be changed."""
+    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
+        apply_crds(cluster)
+        site = Site(cluster, tmp_path_factory.mktemp("restored"))
+        with site.farm:
+            yield Theatre(site)
+
+
+class Snapshot:
+    """The store as it was at one moment."""
+
+    def __init__(self, cluster: LocalCluster, directory: Path) -> None:
+        self._cluster = cluster
+        self._data = cluster.directory / "etcd"
+        self._copy = directory / "etcd"
+        self._without_control_plane(lambda: shutil.copytree(self._data, self._copy))
+
+    def restore(self) -> None:
+        """Put the store back."""
+        self._without_control_plane(self._replace)
+
+    def _replace(self) -> None:
+        shutil.rmtree(self._data)
+        shutil.copytree(self._copy, self._data)
+
+    def _without_control_plane(self, deed: Callable[[], object]) -> None:
+        parts = list(self._cluster.components.values())
+        for part in reversed(parts):
+            part.stop()
+        deed()
+        for part in parts:
+            part.start()
+
+
+def make_busy(stage: Stage, count: int = 30) -> None:
+    """Let resourceVersions go on, far beyond the snapshot's."""
+    for place in range(count):
+        stage.kube.create("configmaps", stage.namespace, {"metadata": {"name": f"filler-{place}"}})
+
+
+def check_jobs(stage: Stage, *, outcomes: list[str]) -> None:
+    assert sorted(find_outcome(job) for job in stage.list_jobs("etl")) == sorted(outcomes)
+
+
+def test_run_that_was_started_after_the_snapshot_never_was(own_theatre: Theatre, tmp_path: Path) -> None:
+    with own_theatre.stage() as stage:
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "kept")
+        stage.wait_run("etl", "Running", "kept")
+        stage.finish_pods("etl")
+        stage.wait_run("etl", "Completed", "kept")
+        stage.wait_answered("etl")
+        snapshot = Snapshot(own_theatre.site.cluster, tmp_path)
+        stage.start("etl", "lost")
+        stage.wait_run("etl", "Running", "lost")
+        make_busy(stage)
+
+        snapshot.restore()
+        stage.see("etl", "Completed")
+        check_jobs(stage, outcomes=["Complete"])
+
+        stage.start("etl", "next")
+        stage.wait_run("etl", "Running", "next")
+        stage.finish_pods("etl")
+        stage.wait_run("etl", "Completed", "next")
+        check_jobs(stage, outcomes=["Complete", "Complete"])
+
+
+def test_run_that_ended_after_the_snapshot_goes_on(own_theatre: Theatre, tmp_path: Path) -> None:
+    with own_theatre.stage() as stage:
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "resumed")
+        stage.wait_run("etl", "Running", "resumed")
+        snapshot = Snapshot(own_theatre.site.cluster, tmp_path)
+        stage.finish_pods("etl")
+        stage.wait_run("etl", "Completed", "resumed")
+        make_busy(stage)
+
+        snapshot.restore()
+        stage.see("etl", "Running")
+        check_jobs(stage, outcomes=[""])
+
+        stage.finish_pods("etl")
+        stage.wait_run("etl", "Completed", "resumed")
+        stage.see("etl", "Completed")
+        check_jobs(stage, outcomes=["Complete"])
+
+
+def test_stop_that_the_snapshot_does_not_know_can_be_repeated(own_theatre: Theatre, tmp_path: Path) -> None:
+    with own_theatre.stage() as stage:
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "first")
+        stage.wait_run("etl", "Running", "first")
+        snapshot = Snapshot(own_theatre.site.cluster, tmp_path)
+        stage.stop("etl")
+        stage.wait_run("etl", "Stopped", "first")
+        make_busy(stage)
+
+        snapshot.restore()
+        stage.see("etl", "Running")
+        stage.stop("etl")
+        stage.wait_run("etl", "Stopped", "first")
+        check_jobs(stage, outcomes=[])
+
+
+def test_diemjob_that_the_snapshot_does_not_know_is_forgotten(own_theatre: Theatre, tmp_path: Path) -> None:
+    with own_theatre.stage() as stage:
+        stage.create(make_diemjob("other"))
+        stage.wait_answered("other")
+        snapshot = Snapshot(own_theatre.site.cluster, tmp_path)
+        stage.create(make_diemjob("etl", state="running"))
+        stage.wait_run("etl", "Running", "state-1")
+        make_busy(stage)
+
+        snapshot.restore()
+        stage.forget("etl")
+        stage.see("other", "Stopped")
+        stage.create(make_diemjob("etl", state="running"))
+        stage.wait_run("etl", "Running", "state-1")
+        check_jobs(stage, outcomes=[""])

@@ -1,0 +1,30 @@
+"""The token of a process ends or is replaced while it works."""
+
+import pytest
+
+from tests.reliability.people import make_diemjob
+from tests.reliability.playing import Theatre, conclude
+
+
+@pytest.mark.parametrize("role", ["operator", "api"])
+def test_token_that_is_refused_is_read_again(theatre: Theatre, role: str) -> None:
+    with theatre.stage() as stage:
+        program = stage.installation.operator if role == "operator" else stage.installation.api
+        file = program.directory / f"{program.name}.token"
+        good = file.read_text()
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "first")
+        stage.wait_run("etl", "Running", "first")
+        file.write_text("expired")
+        program.proxy.cut()
+        stage.finish_pods("etl")
+        program.proxy.mend()
+        stage.pause(3)
+        file.write_text(good)
+        stage.wait_run("etl", "Completed", "first")
+        stage.start("etl", "second")
+        stage.wait_run("etl", "Running", "second")
+        stage.stop("etl")
+        stage.wait_run("etl", "Stopped", "second", reason="StopRequested")
+
+        assert conclude(stage).complaints == []
