@@ -1,11 +1,11 @@
 """Every story without any fault: what is compared to later."""
 
-import pytest
+from functools import partial
 
+from tests.reliability.matrix import Case, run_all
 from tests.reliability.playing import Theatre
-from tests.reliability.story import Story, list_stories
+from tests.reliability.story import list_stories
 
 
-@pytest.mark.parametrize("story", list_stories(), ids=str)
-def test_story_goes_well_without_faults(theatre: Theatre, story: Story) -> None:
-    theatre.play_undisturbed(story)
+def test_stories_go_well_without_faults(theatre: Theatre) -> None:
+    run_all([Case(str(story), partial(theatre.play_undisturbed, story)) for story in list_stories()])

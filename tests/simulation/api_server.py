@@ -13,8 +13,9 @@ from typing import Literal
 
 from diem_operator.cluster.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from diem_operator.model.metadata import RawObject
-from diem_operator.model.names import API_VERSION, DIEMJOB_KIND, LABEL_MANAGED_BY, MANAGED_BY
+from diem_operator.model.names import ANNOTATION_RUN_ID, API_VERSION, DIEMJOB_KIND, LABEL_MANAGED_BY, MANAGED_BY, RunId
 from tests.builders import NAME, NAMESPACE, NOW
+from tests.simulation.trace import Request, Trace
 
 Kind = Literal["DiemJob", "Job"]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -29,10 +30,16 @@ class WatchEvent:
 
 
 class Watcher:
-    """Is told of writes before anybody else; the ledger."""
+    """Is told of requests and writes before anybody else; the ledger."""
+
+    def request_sent(self, request: Request, *, is_fenced: bool) -> None:
+        """An operator asked for something; `is_fenced`: its lease was over by then."""
 
     def job_created(self, raw: RawObject) -> None:
         """A Job was stored."""
+
+    def job_deleted_by_operator(self, raw: RawObject, *, is_foreground: bool) -> None:
+        """An operator's DELETE of this version of a Job was accepted."""
 
     def diemjob_changed(self, old: RawObject | None, new: RawObject | None) -> None:
         """A DiemJob was created, changed or removed."""
@@ -63,6 +70,11 @@ def find_owner(job: RawObject) -> RawObject | None:
     return next((reference for reference in references if reference["kind"] == DIEMJOB_KIND), None)
 
 
+def run_id_of(job: RawObject) -> RunId:
+    """Return the id of the run that a Job says it was made for."""
+    return RunId(job["metadata"].get("annotations", {}).get(ANNOTATION_RUN_ID, ""))
+
+
 def is_finished(job: RawObject) -> bool:
     return bool(job.get("status", {}).get("conditions"))
 
@@ -82,6 +94,7 @@ class ModelApiServer:
     """
 
     watcher: Watcher
+    trace: Trace = field(default_factory=Trace)
     now: datetime = NOW
     is_quota_exceeded: bool = False
     is_template_invalid: bool = False
@@ -95,6 +108,8 @@ class ModelApiServer:
 
     def create_diemjob(self, spec: RawObject, *, annotations: dict[str, str] | None = None) -> None:
         """Store a new DiemJob under the one name there is, with a uid that no other ever had."""
+        if self.diemjob is not None:
+            raise AlreadyExists(f"DiemJob {NAME} exists")
         metadata: RawObject = {
             "name": NAME,
             "namespace": NAMESPACE,
@@ -151,14 +166,14 @@ class ModelApiServer:
             self._store_diemjob("MODIFIED", raw)
 
     def delete_diemjob(self, *, is_foreground: bool) -> None:
-        """Delete the DiemJob: at once, or when its Jobs are gone."""
+        """Delete the DiemJob: at once, or when the garbage collector has removed its Jobs."""
         raw = self.get_diemjob()
-        if is_foreground and self.find_owned_jobs():
-            if not is_being_deleted(raw):
-                metadata = raw["metadata"] | {"deletionTimestamp": self._time()}
-                self._store_diemjob("MODIFIED", raw | {"metadata": metadata})
-            return
-        self._remove_diemjob(raw)
+        if not is_foreground:
+            self._remove_diemjob(raw)
+        elif not is_being_deleted(raw):
+            generation = raw["metadata"]["generation"] + 1
+            metadata = raw["metadata"] | {"deletionTimestamp": self._time(), "generation": generation}
+            self._store_diemjob("MODIFIED", raw | {"metadata": metadata})
 
     # Jobs
 
@@ -211,8 +226,11 @@ class ModelApiServer:
     def strip_label(self, name: str) -> None:
         """Remove the label by which the operator watches; its watch calls that a deletion."""
         raw = self.jobs[name]
+        if not is_selected(raw):
+            return
         stripped = self._with_version(raw | {"metadata": raw["metadata"] | {"labels": {}}})
         self.jobs[name] = stripped
+        self.trace.note_write("MODIFIED", stripped)
         told = raw | {"metadata": raw["metadata"] | {"resourceVersion": stripped["metadata"]["resourceVersion"]}}
         self.journals["Job"].append(WatchEvent("DELETED", told))
 
@@ -256,21 +274,25 @@ class ModelApiServer:
     def _store_diemjob(self, event: EventType, raw: RawObject) -> None:
         old, self.diemjob = self.diemjob, self._with_version(raw)
         self.journals["DiemJob"].append(WatchEvent(event, self.diemjob))
+        self.trace.note_write(event, self.diemjob)
         self.watcher.diemjob_changed(old, self.diemjob)
 
     def _remove_diemjob(self, raw: RawObject) -> None:
         self.diemjob = None
         self.journals["DiemJob"].append(WatchEvent("DELETED", self._with_version(raw)))
+        self.trace.note_write("DELETED", raw)
         self.watcher.diemjob_changed(raw, None)
 
     def _store_job(self, event: EventType, raw: RawObject) -> RawObject:
         stored = self._with_version(raw)
         self.jobs[raw["metadata"]["name"]] = stored
+        self.trace.note_write(event, stored)
         if is_selected(stored):
             self.journals["Job"].append(WatchEvent(event, stored))
         return stored
 
     def _remove_job(self, raw: RawObject) -> None:
         del self.jobs[raw["metadata"]["name"]]
+        self.trace.note_write("DELETED", raw)
         if is_selected(raw):
             self.journals["Job"].append(WatchEvent("DELETED", self._with_version(raw)))

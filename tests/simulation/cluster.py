@@ -5,8 +5,7 @@ and the answer goes back in. There is no event loop and no thread, so an order o
 """
 
 import types
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator
 from typing import TypeVar
 
 import msgspec
@@ -19,18 +18,10 @@ from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import LABEL_DIEMJOB, LABEL_JOB_NAME, Uid
 from diem_operator.model.pod import Pod
 from tests.builders import NAME
-from tests.simulation.api_server import ModelApiServer, find_owner, is_finished, is_selected
+from tests.simulation.api_server import ModelApiServer, find_owner, is_finished, is_selected, run_id_of
+from tests.simulation.trace import Request
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the operator asks of the API server; `carry_out` does it, then and only then."""
-
-    text: str
-    is_write: bool
-    carry_out: Callable[[], object]
 
 
 @types.coroutine
@@ -83,17 +74,21 @@ class ModelJobs:
         return _decode_list(Job, await _ask(Request("LIST Jobs", False, self._list)))
 
     async def create(self, namespace: str, manifest: RawObject, *, timeout_seconds: float) -> Job:
-        request = Request(f"POST Job {manifest['metadata']['name']}", True, lambda: self._server.create_job(manifest))
+        text = f"POST Job {manifest['metadata']['name']}"
+        request = Request(text, True, lambda: self._server.create_job(manifest), posts=run_id_of(manifest))
         return _decode(Job, await _ask(request))
 
     async def delete(
         self, key: ObjectKey, *, uid: Uid, resource_version: str | None, propagation: str, timeout_seconds: float
     ) -> Job | None:
         def carry_out() -> object:
-            is_foreground = propagation == "Foreground"
-            return self._server.delete_job(
+            is_foreground, before = propagation == "Foreground", self._server.jobs.get(key.name)
+            after = self._server.delete_job(
                 key.name, uid=uid, resource_version=resource_version, is_foreground=is_foreground
             )
+            if before is not None:
+                self._server.watcher.job_deleted_by_operator(before, is_foreground=is_foreground)
+            return after
 
         remaining = await _ask(Request(f"DELETE Job {key.name}", True, carry_out))
         return None if remaining is None else _decode(Job, remaining)

@@ -1,75 +1,48 @@
 """What must never happen, whatever the order of events.
 
 Every write is judged as it is stored, and the end state when all is at rest.
-
-The ledger keeps the truth that no object keeps: which ids were accepted, which stops were acknowledged, which Jobs were
-made and by whom they were deleted. What the documentation calls a known limit is excused here, by name, and nothing
-else.
 """
 
-from dataclasses import dataclass, field
-
-import msgspec
+from datetime import datetime
 
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus, Phase, RunStatus
 from diem_operator.model.metadata import RawObject
-from diem_operator.model.names import ANNOTATION_RECORDED_UID, ANNOTATION_RUN_ID, MAX_RECENT_RUN_IDS, RunId
+from diem_operator.model.names import ANNOTATION_RECORDED_UID, MAX_RECENT_RUN_IDS, RunId
 from diem_operator.planning.ids import find_state_start, is_seen
 from diem_operator.planning.rules import displayed_run, find_due_start, find_unaccounted_ids
-from tests.simulation.api_server import ModelApiServer, Watcher, find_owner, is_being_deleted, is_finished
+from diem_operator.planning.timing import MIN_FINISHED_JOB_SECONDS
+from tests.simulation.api_server import find_owner, is_being_deleted, is_finished, run_id_of
+from tests.simulation.trace import Request
+from tests.simulation.truth import Truth, decode, list_runs
 
 MAX_JOURNALED_RUNS = 50
 
 
-@dataclass
-class Ledger(Watcher):
-    """The truth about the present DiemJob; a recreated one is another.
+class Ledger(Truth):
+    """Judges requests, writes and rest by what is true."""
 
-    Attributes:
-        accepted: ids that the API has accepted, in order.
-        stopped: ids whose stop the API has acknowledged.
-        made: ids of Jobs that were made in time, in order.
-        late: uids of Jobs that landed after their sender had given up or been deposed.
-        excused: ids that may run again: a known limit.
-        doubtful: ids whose Job was deleted by hand before any status told of it; excused once the memory of it is lost.
-        deleted_by_hand: ids whose Job somebody else deleted.
-        hidden: uids of Jobs whose label somebody removed.
-        bounded_out: ids that the history has no room for.
-        endings: the conditions of finished Jobs by id.
-        state_starts: how many Jobs were made because of spec.state.
-        state_starts_due: how often spec.state has become running.
-        forgotten: ids that a lost status need not know any more.
-        is_wiped: the status was wiped, and the operator has not noticed yet.
-    """
+    # Requests and writes
 
-    server: ModelApiServer = field(init=False)
-    is_late: bool = False
-    accepted: list[RunId] = field(default_factory=list)
-    stopped: set[RunId] = field(default_factory=set)
-    made: list[RunId] = field(default_factory=list)
-    late: set[str] = field(default_factory=set)
-    excused: set[RunId] = field(default_factory=set)
-    doubtful: set[RunId] = field(default_factory=set)
-    deleted_by_hand: set[RunId] = field(default_factory=set)
-    hidden: set[str] = field(default_factory=set)
-    endings: dict[RunId, set[str]] = field(default_factory=dict)
-    state_starts: int = 0
-    state_starts_due: int = 0
-    forgotten: set[RunId] = field(default_factory=set)
-    bounded_out: set[RunId] = field(default_factory=set)
-    is_wiped: bool = False
-    foreign: dict[str, RawObject] = field(default_factory=dict)
+    def request_sent(self, request: Request, *, is_fenced: bool) -> None:
+        assert not (request.is_write and is_fenced), f"{request.text} was sent after the lease was over"
+        if request.posts is not None:
+            self.sent.add(request.posts)
 
-    # Writes
+    def post_answered(self, run_id: RunId) -> None:
+        """The leader was told that it has made the Job of this run."""
+        self.answered.add(run_id)
 
     def job_created(self, raw: RawObject) -> None:
         run_id, uid = run_id_of(raw), raw["metadata"]["uid"]
+        if self._is_ours(raw):
+            self.run_ids[uid] = run_id
         if self.is_late:
             self.late.add(uid)
             return
         if not self._is_ours(raw):
-            return  # its DiemJob was deleted while the request was on its way
+            self.orphans.add(uid)  # its DiemJob was deleted while the request was on its way
+            return
         assert run_id not in self.made or run_id in self.excused, f"run {run_id} has a second Job"
         self.made.append(run_id)
         self._judge_other_jobs(raw)
@@ -78,13 +51,27 @@ class Ledger(Watcher):
             self.state_starts += run_id not in self.deleted_by_hand
             assert self.state_starts <= self.state_starts_due, f"{run_id} starts although state did not become running"
 
+    def job_deleted_by_operator(self, raw: RawObject, *, is_foreground: bool) -> None:
+        run_id = run_id_of(raw)
+        assert raw["metadata"]["uid"] not in self.foreign_uids, "a foreign Job was deleted"
+        if is_foreground:
+            assert not is_finished(raw), f"the Job of {run_id} had finished, and was deleted to end it"
+            return
+        assert is_finished(raw), f"the Job of {run_id} was removed unfinished"
+        ended_at = datetime.fromisoformat(raw["status"]["conditions"][0]["lastTransitionTime"])
+        age_seconds = (self.server.now - ended_at).total_seconds()
+        assert age_seconds >= MIN_FINISHED_JOB_SECONDS, f"the Job of {run_id} was removed {age_seconds} s after its end"
+
     def _judge_other_jobs(self, raw: RawObject) -> None:
         for other in self.server.jobs.values():
-            is_excused = other["metadata"]["uid"] in self.late | self.hidden or find_owner(other) is None
+            is_excused = other["metadata"]["uid"] in self._find_excused_uids() or find_owner(other) is None
             if other is raw or is_excused or other["metadata"]["name"] == raw["metadata"]["name"]:
                 continue
             assert self._is_ours(other), "a Job is made while Jobs of an older uid exist"
             assert is_finished(other), f"{run_id_of(raw)} is started while {run_id_of(other)} is unfinished"
+
+    def _find_excused_uids(self) -> set[str]:
+        return self.late | self.hidden | self.foreign_uids | self.orphans
 
     def diemjob_changed(self, old: RawObject | None, new: RawObject | None) -> None:
         if old is None or new is None:
@@ -116,6 +103,7 @@ class Ledger(Watcher):
         new = {run.id: run for run in list_runs(after)}
         for run in new.values():
             self._judge_run(old.get(run.id), run)
+            self._judge_job_of(run, diemjob)
         if before.run is not None and before.run.is_live:
             assert before.run.id in new or after.run != before.run, "a live run vanished from status"
             assert after.run is not None
@@ -160,53 +148,29 @@ class Ledger(Watcher):
         if old is not None and old.phase.is_terminal:
             assert new == old, f"run {new.id} was over as {old.phase} and became {new.phase}"
             return
-        is_excused = new.id in self.excused
+        # A second writer need not know of a Job that the leader has just made; and where a late Job runs beside that
+        # one, either may be the one to go on. Rule 9 deletes the other.
+        is_second = new.reason == reasons.SUPERSEDED and bool(self.late)
+        is_excused = new.id in self.excused or self.is_ghost or is_second
         if new.phase is Phase.STOPPED and not is_excused:
             for job in self.server.find_owned_jobs():
                 is_counted = job["metadata"]["uid"] not in self.late | self.hidden
                 assert run_id_of(job) != new.id or not is_counted or is_finished(job), f"{new.id} is Stopped and runs"
         if new.reason == reasons.JOB_DELETED:
-            assert new.id in self.deleted_by_hand | self.forgotten, f"nobody else deleted the Job of {new.id}"
+            assert new.id in self.deleted_by_hand | self.forgotten | self.taken, (
+                f"nobody else deleted the Job of {new.id}"
+            )
         if new.phase is Phase.COMPLETED:
             assert "Complete" in self.endings.get(new.id, set()), f"{new.id} did not complete"
         if new.phase is Phase.FAILED and new.reason == "BackoffLimitExceeded":
             assert "Failed" in self.endings.get(new.id, set()), f"{new.id} did not fail"
 
-    # What happens to the objects from outside
-
-    def note_ending(self, raw: RawObject, kind: str) -> None:
-        if self._is_ours(raw):
-            self.endings.setdefault(run_id_of(raw), set()).add(kind)
-
-    def note_deleted_by_hand(self, raw: RawObject, *, is_known_created: bool) -> None:
-        """Note a Job that somebody else deletes; `is_known_created`: the leader remembers having made it."""
-        if not self._is_ours(raw):
-            return
-        run_id = run_id_of(raw)
-        self.deleted_by_hand.add(run_id)
-        if not self._is_told(run_id):
-            (self.doubtful if is_known_created else self.excused).add(run_id)
-
-    def note_memory_lost(self) -> None:
-        self.excused |= {run_id for run_id in self.doubtful if not self._is_told(run_id)}
-
-    def note_wiped(self, before: DiemJob, *, is_noticeable: bool) -> None:
-        """Note that the status was wiped; a noticeable wipe leaves the annotation that tells of it."""
-        self.is_wiped = True
-        if is_noticeable:
-            self.excused |= {run_id for run_id in self.made if find_state_start(run_id) is not None}
-        else:
-            self.excused |= set(self.made)
-            self.state_starts_due += before.spec.state == "running"
-
-    def note_requested_again(self, run_id: RunId) -> None:
-        """Note that a person asks for an id that a lost status cannot know any more."""
-        if self.is_wiped or run_id in self.forgotten:
-            self.excused.add(run_id)
-
-    def note_stop_undone(self) -> None:
-        """Note that a person rewrote the request that carried the stop."""
-        self.stopped = {run_id for run_id in self.stopped if self._is_over_or_ending(run_id)}
+    def _judge_job_of(self, run: RunStatus, diemjob: DiemJob) -> None:
+        """Judge that a Job came first, and that it is this run's."""
+        if run.job_uid:
+            assert self.run_ids.get(run.job_uid) == run.id, f"{run.id} is recorded with a Job that is not its own"
+        elif run.is_live and run.reason != reasons.WAITING_FOR_OLD_JOBS:
+            assert run.id in self.sent, f"{run.id} is recorded before its Job was asked for"
 
     # At rest
 
@@ -272,43 +236,3 @@ class Ledger(Watcher):
             return
         assert shown is not None
         assert not shown.phase.is_terminal, f"{request.id} was accepted, and {shown.phase} of {shown.id} is shown"
-
-    def _count_later(self, run_id: RunId) -> int:
-        return len(self.accepted) - self.accepted.index(run_id) - 1 + len(self.made)
-
-    def _is_told(self, run_id: RunId) -> bool:
-        """Whether status tells that the run got further than Submitted."""
-        if self.server.diemjob is None:
-            return False
-        status = decode(self.server.diemjob).status
-        is_waiting = status.run is not None and status.run.id == run_id and status.run.phase is Phase.SUBMITTED
-        return is_seen(status, run_id) and not is_waiting
-
-    def _is_over_or_ending(self, run_id: RunId) -> bool:
-        if self.server.diemjob is None:
-            return False
-        status = decode(self.server.diemjob).status
-        run = next((run for run in list_runs(status) if run.id == run_id), None)
-        return run is not None and (run.phase.is_terminal or run.phase is Phase.STOPPING)
-
-    def _is_ours(self, raw: RawObject) -> bool:
-        owner, diemjob = find_owner(raw), self.server.diemjob
-        return owner is not None and diemjob is not None and owner["uid"] == diemjob["metadata"]["uid"]
-
-    def _forget_all(self) -> None:
-        self.accepted, self.made, self.endings, self.state_starts, self.state_starts_due = [], [], {}, 0, 0
-        self.stopped, self.excused, self.doubtful = set(), set(), set()
-        self.deleted_by_hand, self.forgotten, self.bounded_out, self.is_wiped = set(), set(), set(), False
-
-
-def decode(raw: RawObject) -> DiemJob:
-    return msgspec.convert(raw, DiemJob)
-
-
-def run_id_of(job: RawObject) -> RunId:
-    return RunId(job["metadata"].get("annotations", {}).get(ANNOTATION_RUN_ID, ""))
-
-
-def list_runs(status: DiemJobStatus) -> list[RunStatus]:
-    known = {run.id for run in status.runs}
-    return [*status.runs, *([] if status.run is None or status.run.id in known else [status.run])]

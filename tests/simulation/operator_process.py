@@ -14,7 +14,7 @@ from diem_operator.model.metadata import ObjectKey
 from diem_operator.planning.steps import Wait
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
-from diem_operator.reconciler.leader import NotLeader
+from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.observer import Observer
 from diem_operator.reconciler.reporting import Reporter
@@ -22,7 +22,8 @@ from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
 from tests.builders import NAME, NAMESPACE, NOW
 from tests.simulation.api_server import Kind, ModelApiServer, is_selected
-from tests.simulation.cluster import ModelCluster, Request
+from tests.simulation.cluster import ModelCluster
+from tests.simulation.trace import Request
 
 KEY = ObjectKey(namespace=NAMESPACE, name=NAME)
 
@@ -40,7 +41,9 @@ class OperatorProcess:
 
     Attributes:
         request: what it waits for an answer to; None while it does nothing.
-        is_leader: what it believes; the simulation sees to it that no other believes it too.
+        is_leader: what it believes.
+        is_fenced: its lease is over, whether or not it has noticed; it may finish what it has sent and begin no write.
+        is_ghost: another one leads, and its fence does not hold it back.
         wakes_at: when it wants to look again without being told to; None for never.
         is_dirty: it was told something that it has not looked at yet.
         sent: every request it has made, in order.
@@ -49,6 +52,8 @@ class OperatorProcess:
     server: ModelApiServer
     name: str
     is_leader: bool = False
+    is_fenced: bool = False
+    is_ghost: bool = False
     is_synced: bool = False
     request: Request | None = None
     is_dirty: bool = False
@@ -64,7 +69,7 @@ class OperatorProcess:
         """Begin anew, as after a crash: with nothing but what a first LIST shows."""
         self._drop()
         self.store = Store()
-        self.memory = Memory(jitter=_Steady())
+        self.memory = Memory(jitter=_STEADY)
         cluster = cast("Cluster", ModelCluster(self.server))
         self._observer = Observer(
             cluster=cluster,
@@ -97,7 +102,7 @@ class OperatorProcess:
 
     def write_budget_seconds(self) -> float:
         """Refuse to begin a write for one that does not lead."""
-        if not self.is_leader:
+        if self.is_fenced or not self.is_leader:
             raise NotLeader("the lease is gone")
         return 10.0
 
@@ -108,6 +113,10 @@ class OperatorProcess:
         """Gain the lease: forget, and look at everything first."""
         self.is_leader, self.is_synced = True, False
         self._run(self._observer.start(), self._end_sync)
+
+    def step_down(self) -> None:
+        """Stop leading, in good order or because the fence was met; the store stays, and watches go on."""
+        self._drop()
 
     def begin_reconcile(self) -> None:
         """Look at the DiemJob, if the last look is over."""
@@ -161,14 +170,20 @@ class OperatorProcess:
         self.request = None
         try:
             self.request = step()
-            self.sent.append(self.request.text)
         except StopIteration as stop:
             self._coroutine = None
             self._end(stop.value)
         except ClusterError:
             self._coroutine, self.is_dirty = None, True
         except NotLeader:
-            self._coroutine = None
+            self.step_down()
+        else:
+            self._note_sent(self.request)
+
+    def _note_sent(self, request: Request) -> None:
+        self.sent.append(request.text)
+        self.server.trace.note(f"  {self.name}: {request.text}")
+        self.server.watcher.request_sent(request, is_fenced=self.is_fenced)
 
     def _end_sync(self, _: object) -> None:
         self.is_synced = self.is_dirty = True
@@ -186,9 +201,12 @@ class OperatorProcess:
         if self._coroutine is not None:
             self._coroutine.close()
         self._coroutine = self.request = self.wakes_at = None
-        self.is_leader = self.is_synced = self.is_dirty = False
+        self.is_leader = self.is_fenced = self.is_ghost = self.is_synced = self.is_dirty = False
 
 
 class _Steady(random.Random):
     def uniform(self, a: float, b: float) -> float:
         return 1.0
+
+
+_STEADY = _Steady(0)
