@@ -65,6 +65,11 @@ test: $(VENV) ## check, then every other test, on real and simulated clusters; l
 e2e: $(VENV) ## only the tests on real nodes: the image, the chart's whole life with both versions of Helm, make run, the clients
 	$(BIN)/pytest tests/e2e
 
+# LONG=1 plays every story under every fault; CASE=TEXT only the cases with this in their names, as failures print them.
+.PHONY: reliability
+reliability: $(VENV) ## faults on a real API server, the histories of the simulation; LONG=1 for hours of them, CASE=… for one
+	$(if $(LONG),DIEM_RELIABILITY=long) $(if $(CASE),DIEM_RELIABILITY_CASE='$(CASE)') $(BIN)/pytest tests/reliability -rfE $(if $(CASE),,tests/simulation)
+
 .PHONY: image
 image: $(VENV) ## the container image as an archive in .local, built from the Containerfile without an engine or a registry
 	@mkdir -p .local
@@ -84,6 +89,20 @@ lock: $(VENV) ## write requirements/ from pyproject.toml
 	$(COMPILE) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --override requirements/image.overrides -c requirements/runtime.txt -o requirements/image.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) requirements/audit.in -c requirements/dev.txt -o requirements/audit.txt
+
+# What examines has an environment of its own. `make` itself always ends with 2; the command tells 1 (something was found)
+# from 2 (not everything could be examined).
+AUDIT = .local/audit/.complete
+$(AUDIT): requirements/audit.txt $(VENV)
+	@rm -rf .local/audit
+	@$(BIN)/python -m venv .local/audit
+	@.local/audit/bin/pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/audit.txt
+	@touch $@
+
+.PHONY: audit
+audit: $(AUDIT) ## whether the locked packages are pinned, still offered, and free of known vulnerabilities; needs the index
+	@$(BIN)/python -m hack.audit
 
 .PHONY: clean
 clean: ## remove what these targets have made in the checkout; built programs stay in ~/.cache/diem

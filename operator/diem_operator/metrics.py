@@ -5,6 +5,7 @@ or a key is never one.
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,6 +22,19 @@ RECONCILE_OUTCOMES: Final = ("done", "retry", "error")
 
 NO_ANSWER: Final = "none"
 """The `code` of a request that got no HTTP status."""
+
+
+class Refusal(StrEnum):
+    """What the API protects itself from, and one caller from another."""
+
+    FAILED_KEYS = "failed-keys"
+    REQUESTS = "requests"
+    QUEUE_FULL = "queue-full"
+    QUEUE_TIME = "queue-time"
+    CONNECTIONS = "connections"
+    UNREADABLE = "unreadable"
+    UNREAD = "unread"
+
 
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -181,6 +195,22 @@ class ApiMetrics:
             "waiting_requests", "Requests that wait for a job to change.", namespace=API, registry=registry
         )
 
+        self._refusals = Counter(
+            "refusals",
+            "Requests and connections that were refused or closed to protect others, by kind.",
+            ("kind",),
+            namespace=API,
+            registry=registry,
+        )
+        self._queued = Gauge(
+            "queued_operations", "Reads and writes that wait for their turn.", namespace=API, registry=registry
+        )
+        self._connections = Gauge("connections", "Connections of callers.", namespace=API, registry=registry)
+
+        # A counter that appears with its first event hides that event from rate() and increase().
+        for kind in Refusal:
+            self._refusals.labels(kind)
+
     def observe_answer(self, action: str | None, status: int, seconds: float) -> None:
         """Count one answer."""
         label = action or self.NO_ACTION
@@ -190,6 +220,18 @@ class ApiMetrics:
     def observe_authentication(self, verdict: str) -> None:
         """Count one key that was shown, or was missing."""
         self._authentications.labels(verdict).inc()
+
+    def observe_refusal(self, kind: Refusal) -> None:
+        """Count a request that was refused, or a connection that was closed."""
+        self._refusals.labels(kind).inc()
+
+    def read_queued_operations_from(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of operations that wait whenever Prometheus asks us."""
+        self._queued.set_function(count)
+
+    def read_connections_from(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of connections whenever Prometheus asks us."""
+        self._connections.set_function(count)
 
     def read_cached_objects_from(self, count: Callable[[], float], *, resource: str) -> None:
         """Ask `count` for the number of cached objects whenever Prometheus asks us."""

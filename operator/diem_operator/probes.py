@@ -35,6 +35,18 @@ def add_probes(app: web.Application, *, alive: Checks, ready: Checks) -> None:
     app.router.add_get("/readyz", _build_probe(ready))
 
 
+def once(holds: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a check that goes on to hold when it has held once; it must be asked to notice that."""
+    has_held = False
+
+    def check() -> bool:
+        nonlocal has_held
+        has_held = has_held or holds()
+        return has_held
+
+    return check
+
+
 def build_app(*, alive: Checks, ready: Checks, registry: CollectorRegistry) -> web.Application:
     """Return an app with the probes, and with what the registry holds as /metrics."""
     app = web.Application()

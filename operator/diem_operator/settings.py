@@ -46,6 +46,18 @@ class CertificateSettings(Settings, frozen=True, kw_only=True):
     key_file: Path
 
 
+class RateSettings(Settings, frozen=True, kw_only=True):
+    """How often something may happen.
+
+    Attributes:
+        per_second: in the long run; 0 for no limit.
+        burst: at once, after a while without any.
+    """
+
+    per_second: float = 0.0
+    burst: int = 1
+
+
 class HandoverSettings(Settings, frozen=True, kw_only=True):
     """How the operator hands a token to the API beside it.
 
@@ -68,6 +80,13 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
         probe_host, probe_port: where /healthz, /readyz and /metrics are served, always as plain HTTP.
         missing_key_status: the HTTP status for requests without a key that opens anything. Old servers sent 403;
             one value for all, because nothing is known about such a caller that could choose.
+        failed_keys: requests without a good key from one address (IPv6: one /64).
+        key_requests: requests of one key.
+        trusted_proxies: address ranges of proxies whose X-Forwarded-For is believed.
+        max_connections: of callers; the one that has said nothing for the longest time makes room.
+        max_operations: reads and writes of DiemJobs under way at once; each key has its turn.
+        max_queued_operations: of one key; further ones are refused.
+        max_queue_seconds: how long each may wait.
         namespaces: whose objects are served; all where empty.
         excluded_namespaces: DiemJobs there do not exist for callers (the operator's own namespace).
         idle_timeout_seconds: also the time within which a request's headers must have arrived.
@@ -87,6 +106,13 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     probe_port: int = 8082
     keys: KeySettings = KeySettings()
     missing_key_status: Literal[401, 403] = 401
+    failed_keys: RateSettings = RateSettings(per_second=10, burst=100)
+    key_requests: RateSettings = RateSettings(burst=100)
+    trusted_proxies: tuple[str, ...] = ()
+    max_connections: int = 10_000
+    max_operations: int = 32
+    max_queued_operations: int = 5000
+    max_queue_seconds: float = 30.0
     namespaces: tuple[str, ...] = ()
     excluded_namespaces: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024

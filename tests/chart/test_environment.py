@@ -6,6 +6,8 @@ import pytest
 
 from tests.chart.rendering import DEPLOYMENT, NAMESPACE, NAMESPACED, TLS, Chart, set_value
 
+PROXIES = set_value("api.trustedProxies", ["10.0.0.0/8"])
+
 
 @pytest.mark.parametrize(
     ("values", "variable", "value"),
@@ -44,6 +46,18 @@ def test_both_processes_are_told(chart: Chart, values: dict[str, Any], variable:
         pytest.param("api", "api.port", 9000, "DIEM_API_PORT", "9000", id="port"),
         pytest.param("api", "api.probePort", 9002, "DIEM_API_PROBE_PORT", "9002", id="API's probes"),
         pytest.param("api", "api.missingKeyStatus", 403, "DIEM_MISSING_KEY_STATUS", "403", id="missing key"),
+        pytest.param("api", "api.limits.failedKeys.perSecond", 0.5, "DIEM_API_FAILED_KEYS_RATE", "0.5", id="failures"),
+        pytest.param("api", "api.limits.failedKeys.burst", 5, "DIEM_API_FAILED_KEYS_BURST", "5", id="their burst"),
+        pytest.param("api", "api.limits.keyRequests.perSecond", 50, "DIEM_API_KEY_RATE", "50", id="requests of a key"),
+        pytest.param("api", "api.limits.keyRequests.burst", 500, "DIEM_API_KEY_BURST", "500", id="burst of a key"),
+        pytest.param("api", "api.limits.operations", 8, "DIEM_API_MAX_OPERATIONS", "8", id="operations"),
+        pytest.param("api", "api.limits.queuedOperations", 9, "DIEM_API_MAX_QUEUED_OPERATIONS", "9", id="queued ones"),
+        pytest.param("api", "api.limits.connections", 9, "DIEM_API_MAX_CONNECTIONS", "9", id="connections"),
+        pytest.param(
+            *("api", "api.trustedProxies", ["10.0.0.0/8", "2001:db8::/32"]),
+            *("DIEM_API_TRUSTED_PROXIES", "10.0.0.0/8 2001:db8::/32"),
+            id="proxies",
+        ),
     ],
 )
 def test_one_process_is_told(
@@ -58,7 +72,9 @@ def test_variables_are_those_of_the_command_line(chart: Chart, name: str) -> Non
 
     known = {each.envvar for each in main.commands[name].params if each.envvar}
     given = {
-        variable for values in ({}, DEPLOYMENT, TLS, NAMESPACED) for variable in chart.render(values).environment(name)
+        variable
+        for values in ({}, DEPLOYMENT, TLS, NAMESPACED, PROXIES)
+        for variable in chart.render(values).environment(name)
     }
     assert given - known == set()
 

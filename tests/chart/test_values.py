@@ -101,6 +101,10 @@ def test_chart_passes_strict_lint(chart: Chart) -> None:
     [
         pytest.param("api.mode", "both", id="unknown mode"),
         pytest.param("api.missingKeyStatus", 404, id="a status that callers do not expect"),
+        pytest.param("api.limits.failedKeys.burst", 0, id="a limit that nobody could keep"),
+        pytest.param("api.limits.keyRequests.perSecond", -1, id="a rate below none"),
+        pytest.param("api.limits.operations", 0, id="no way to the API server at all"),
+        pytest.param("api.trustedProxies", ["proxy.example.com"], id="a proxy by name"),
         pytest.param("api.port", 80, id="a port that needs a capability"),
         pytest.param("api.tokenLifetimeSeconds", 599, id="a token that the API server refuses"),
         pytest.param("operator.replicas", 0, id="no operator"),

@@ -47,7 +47,7 @@ class Installation:
     def begin(self) -> None:
         """Start everything, make the key, and return when callers are served."""
         self.operator.start()
-        self.kube.create("diemapikeys", self.namespace, _make_key())
+        self.kube.create("diemapikeys", self.namespace, make_key(KEY))
         if self.operators[1:]:
             eventually("the first operator leads", lambda: self.operator.is_leader)
         for program in [*self.operators[1:], self.api]:
@@ -74,12 +74,8 @@ class Installation:
         return answer.status_code == HTTPStatus.NOT_FOUND
 
     def _read_token(self) -> bool:
-        status = self.kube.get("diemapikeys", self.namespace, KEY).get("status", {})
-        if "tokenSHA256" not in status:
-            return False
-        secret = self.kube.get("secrets", self.namespace, status["secretName"])
-        self.token = base64.b64decode(secret["data"]["token"]).decode()
-        return True
+        self.token = find_token(self.kube, self.namespace, KEY)
+        return bool(self.token)
 
     def end(self) -> None:
         """Stop everything; what a crash would leave does not matter any more."""
@@ -107,6 +103,7 @@ class Site:
         arguments: Sequence[str] = (),
         api_arguments: Sequence[str] = (),
         sources: Sequence[Path | None] = (),
+        is_direct: bool = False,
     ) -> Iterator[Installation]:
         """Make a namespace and processes, not yet started; take everything away at the end.
 
@@ -115,6 +112,7 @@ class Site:
             arguments: more flags of the operators.
             api_arguments: more flags of the API.
             sources: the source roots that replicas run from, where not from this checkout.
+            is_direct: no proxy between them and the API server, as its own work would be measured too.
         """
         name = f"story-{uuid4().hex[:8]}"
         with ExitStack() as stack:
@@ -122,23 +120,29 @@ class Site:
             stack.callback(self.kube.delete, "namespaces", "", name)
             flags = (f"--namespace={name}", *arguments, f"--lease-name={name}")
             replicas = [
-                self._prepare(stack, f"operator-{place + 1}-{name}", "operator", flags) for place in range(operators)
+                self._prepare(stack, f"operator-{place + 1}-{name}", "operator", flags, is_direct=is_direct)
+                for place in range(operators)
             ]
             for replica, source in zip(replicas, sources, strict=False):
                 replica.source = source
-            api = self._prepare(stack, f"api-{name}", "api", (f"--namespace={name}", *api_arguments))
+            api_flags = (f"--namespace={name}", *api_arguments)
+            api = self._prepare(stack, f"api-{name}", "api", api_flags, is_direct=is_direct)
             installation = Installation(namespace=name, kube=self.kube, farm=self.farm, operators=replicas, api=api)
             stack.callback(installation.end)
             yield installation
 
-    def _prepare(self, stack: ExitStack, name: str, role: str, flags: Sequence[str]) -> Program:
+    def _prepare(
+        self, stack: ExitStack, name: str, role: str, flags: Sequence[str], *, is_direct: bool = False
+    ) -> Program:
         directory = self.directory / name
         directory.mkdir(parents=True)
         proxy = self.farm.open(name)
         stack.callback(self.farm.close, proxy)
         program = Program(name=name, role=role, proxy=proxy, arguments=flags, directory=directory)
         account = OPERATOR_ACCOUNT if role == "operator" else API_ACCOUNT
-        write_kubeconfig(program, ca_file=self.farm.ca_file, token=self._tokens[account], namespace=SYSTEM_NAMESPACE)
+        server, ca_file = (self.cluster.server, self.cluster.ca_file) if is_direct else ("", self.farm.ca_file)
+        token = self._tokens[account]
+        write_kubeconfig(program, ca_file=ca_file, token=token, namespace=SYSTEM_NAMESPACE, server=server)
         return program
 
 
@@ -160,9 +164,19 @@ def _create_token(cluster: LocalCluster, account: str) -> str:
     return cluster.kubectl("create", "token", account, f"--namespace={SYSTEM_NAMESPACE}", "--duration=24h").strip()
 
 
-def _make_key() -> dict[str, object]:
+def make_key(name: str) -> dict[str, object]:
+    """Return a key that opens every DiemJob of its namespace."""
     spec = {"name": "Caller", "actions": ["status", "start", "stop"], "jobs": ["*"]}
-    return {"apiVersion": "diem.io/v1", "kind": "DiemApiKey", "metadata": {"name": KEY}, "spec": spec}
+    return {"apiVersion": "diem.io/v1", "kind": "DiemApiKey", "metadata": {"name": name}, "spec": spec}
+
+
+def find_token(kube: Kube, namespace: str, key: str) -> str:
+    """Return the token of a key; empty as long as it is not issued."""
+    status = kube.get("diemapikeys", namespace, key).get("status", {})
+    if "tokenSHA256" not in status:
+        return ""
+    secret = kube.get("secrets", namespace, status["secretName"])
+    return base64.b64decode(secret["data"]["token"]).decode()
 
 
 def write_token(program: Program, token: str) -> None:

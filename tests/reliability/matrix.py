@@ -20,6 +20,9 @@ MANY_RENEWALS = 2
 IS_LONG = os.environ.get("DIEM_RELIABILITY", "short") == "long"
 ONLY = os.environ.get("DIEM_RELIABILITY_CASE", "")
 
+long_form = pytest.mark.skipif(not IS_LONG, reason="belongs to the long form")
+"""Marks a test that the short form has no time for."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -91,6 +94,6 @@ def _run(case: Case) -> str:
     try:
         case.run()
     except Exception:  # noqa: BLE001 - each failure is told, and the others go on
-        replay = f"DIEM_RELIABILITY_CASE='{case.name}'"
+        replay = f"make reliability CASE='{case.name}'"
         return f"=== {replay}\n{traceback.format_exc(limit=-4)}"
     return ""

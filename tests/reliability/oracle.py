@@ -4,12 +4,14 @@ Revisions of the store and the order of calls decide what was before what; no cl
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.reliability.history import History, JobLife, RunKey, find_outcome, find_owner, list_runs
 from tests.reliability.proxy.calls import Exchange
+
+Key = TypeVar("Key", bound=Hashable)
 
 TERMINAL = {"Completed", "Failed", "Stopped"}
 NEVER_STARTED = {"NeverStarted", "RestoredRequest", "StateLost", "InvalidParameters", "JobRejected", "JobNameTaken"}
@@ -31,9 +33,10 @@ def has_at_most_one_job_per_run(history: History) -> Iterator[str]:
 
 
 def has_at_most_one_live_job_per_diemjob(history: History) -> Iterator[str]:
-    for one, other in combinations(history.job_lives, 2):
-        if one.owner[0] == other.owner[0] and one.overlaps(other):
-            yield f"Jobs {one.name} and {other.name} of DiemJob {one.owner[0]} were unfinished at the same time"
+    for diemjob, lives in _group(history.job_lives, lambda life: life.owner[0]).items():
+        for one, other in combinations(lives, 2):
+            if one.overlaps(other):
+                yield f"Jobs {one.name} and {other.name} of DiemJob {diemjob} were unfinished at the same time"
 
 
 def accounts_for_every_accepted_start(history: History) -> Iterator[str]:
@@ -62,11 +65,11 @@ def carries_out_every_acknowledged_stop(history: History) -> Iterator[str]:
 
 def says_stopped_only_when_it_is(history: History) -> Iterator[str]:
     """A run may be called Stopped once its Jobs are gone, not before."""
-    lives = history.job_lives
+    lives = _group(history.job_lives, lambda life: life.run)
     for run, told_at, reason in _list_first_told(history, "Stopped"):
-        for life in lives:
+        for life in lives.get(run, []):
             is_there = life.created < told_at and (life.ended is None or life.ended > told_at)
-            if life.run == run and is_there and reason in _ENDED_BY_US:
+            if is_there and reason in _ENDED_BY_US:
                 yield f"run {_name(history, run)} was called Stopped while its Job {life.name} was there"
 
 
@@ -84,7 +87,8 @@ def never_takes_back_an_end(history: History) -> Iterator[str]:
 
 def tells_the_end_of_each_job(history: History) -> Iterator[str]:
     """A run that is called Completed had a Job that completed, whatever became of that Job later."""
-    completed = {life.run for life in history.job_lives if _has_completed(history, life)}
+    jobs = {each.raw["metadata"]["uid"] for each in history.versions_of("jobs") if find_outcome(each.raw) == "Complete"}
+    completed = {life.run for life in history.job_lives if life.uid in jobs}
     for run, _, _ in _list_first_told(history, "Completed"):
         if run not in completed and not history.told.is_status_wiped:
             yield f"run {_name(history, run)} is Completed, and no Job of it completed"
@@ -181,13 +185,18 @@ def _list_first_told(history: History, phase: str) -> list[tuple[RunKey, int, st
     return [(run, revision, reason) for run, (revision, reason) in told.items()]
 
 
-def _has_completed(history: History, life: JobLife) -> bool:
-    versions = (seen.raw for seen in history.versions_of("jobs") if seen.raw["metadata"]["uid"] == life.uid)
-    return any(find_outcome(raw) == "Complete" for raw in versions)
+def _group(lives: Iterable[JobLife], key: Callable[[JobLife], Key]) -> dict[Key, list[JobLife]]:
+    groups: dict[Key, list[JobLife]] = {}
+    for life in lives:
+        groups.setdefault(key(life), []).append(life)
+    return groups
 
 
 def _name(history: History, run: RunKey) -> str:
-    return history.told.labels.get(run, run.run_id)
+    """Return what the story calls a run, also where a restored DiemJob tells of it under another uid."""
+    labels = history.told.labels
+    restored = (label for key, label in labels.items() if key.run_id == run.run_id)
+    return labels.get(run) or next(restored, run.run_id)
 
 
 def _takes_lease(exchange: Exchange) -> bool:

@@ -45,6 +45,7 @@ class Program:
         port: where it serves: probes of the operator, callers of the API.
         source: the source root that it runs from; this checkout's where None.
         clock_offset_seconds: how wrong its clock is.
+        lease: flags of an operator about its Lease.
         lives: how often it was started.
         deaths: how often it ended without being told to.
     """
@@ -56,6 +57,7 @@ class Program:
     directory: Path
     source: Path | None = None
     clock_offset_seconds: float = 0.0
+    lease: Sequence[str] = QUICK_LEASE
     port: int = field(default_factory=find_free_port)
     probe_port: int = field(default_factory=find_free_port)
     lives: int = 0
@@ -139,7 +141,7 @@ class Program:
         kubeconfig = self.directory / f"{self.name}.kubeconfig"
         command = [*self._find_program(), self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
         command += ["--probe-host=127.0.0.1", f"--probe-port={self.probe_port}"]
-        command += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else QUICK_LEASE
+        command += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else self.lease
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
         if self.source is not None:
             environment["PYTHONPATH"] = str(self.source)
@@ -169,11 +171,11 @@ class Program:
                 self._spawn()
 
 
-def write_kubeconfig(program: Program, *, ca_file: Path, token: str, namespace: str) -> None:
-    """Let a program reach the API server through its proxy only."""
+def write_kubeconfig(program: Program, *, ca_file: Path, token: str, namespace: str, server: str = "") -> None:
+    """Let a program reach the API server through its proxy only, or at an address of its own."""
     write_token_kubeconfig(
         program.directory / f"{program.name}.kubeconfig",
-        server=f"https://127.0.0.1:{program.proxy.port}",
+        server=server or f"https://127.0.0.1:{program.proxy.port}",
         ca_file=ca_file,
         token=token,
         namespace=namespace,

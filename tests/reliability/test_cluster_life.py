@@ -10,6 +10,7 @@ import pytest
 from tests.integration.conftest import CRDS, apply_crds
 from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.installation import Site
+from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre, conclude
 
@@ -47,6 +48,7 @@ def test_namespace_goes_with_its_runs(theatre: Theatre) -> None:
         assert [entry for entry in stage.installation.operator.log if entry["level"] == "error"] == []
 
 
+@long_form
 def test_start_that_meets_a_namespace_on_its_way_out_makes_no_noise(theatre: Theatre) -> None:
     with theatre.stage() as stage:
         stage.create(make_diemjob("etl", state="running"))
@@ -62,6 +64,7 @@ def test_start_that_meets_a_namespace_on_its_way_out_makes_no_noise(theatre: The
         stage.patch_jobs("etl", {"metadata": {"finalizers": None}})
 
 
+@long_form
 def test_crd_is_renewed_while_a_run_goes_on(own_theatre: Theatre) -> None:
     cluster = own_theatre.site.cluster
     with own_theatre.stage() as stage:
@@ -108,6 +111,7 @@ def test_crd_is_removed_and_comes_back(own_theatre: Theatre) -> None:
         assert conclude(stage).complaints == []
 
 
+@long_form
 @pytest.mark.parametrize("role", ["diem-operator.diem-system", "diem-operator-api.diem-system"])
 def test_rights_are_lost_and_given_back(own_theatre: Theatre, role: str) -> None:
     cluster = own_theatre.site.cluster

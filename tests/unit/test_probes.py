@@ -4,7 +4,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from diem_operator.metrics import OperatorMetrics, build_registry
-from diem_operator.probes import build_app
+from diem_operator.probes import build_app, once
 
 
 async def ask(path: str, *, alive: bool = True, ready: bool = True) -> tuple[int, str]:
@@ -34,3 +34,10 @@ async def test_metrics_are_exposed() -> None:
     assert status == 200
     assert "diem_operator_leader 1.0" in text
     assert "process_cpu_seconds_total" in text
+
+
+def test_check_that_has_held_once_goes_on_to_hold() -> None:
+    answers = iter([False, True, False])
+    check = once(lambda: next(answers))
+
+    assert [check(), check(), check()] == [False, True, True]

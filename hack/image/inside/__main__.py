@@ -5,15 +5,16 @@ It takes apart the system that it runs in. Only the Containerfile may call it, a
 
 import compileall
 import os
+import platform
 import py_compile
 import subprocess
 import sys
 from pathlib import Path
 
-from hack.image.inside.bill import add_packages, read_distribution
-from hack.image.inside.layout import PACKAGE_STATUS, find_layout
+from hack.image.inside.bill import add_components, describe, describe_python, read_distribution
+from hack.image.inside.layout import PACKAGE_LISTS, PACKAGE_STATUS, find_layout
 from hack.image.inside.leftovers import drop_privileges, remove_after_packages, remove_before_packages, set_times
-from hack.image.inside.packages import find_needed, parse_packages, purge
+from hack.image.inside.packages import find_needed, find_owner, parse_packages, purge
 
 _ROOT = Path("/")
 _USER = "65532:65532"
@@ -32,7 +33,11 @@ def main(environment: Path, sbom: Path) -> None:
     for folder in (layout.library, layout.environment):
         _compile(folder)
     packages = parse_packages(PACKAGE_STATUS.read_text())
-    add_packages(sbom, packages, distribution=read_distribution(Path("/etc/os-release").read_text()))
+    distribution = read_distribution(Path("/etc/os-release").read_text())
+    add_components(sbom, [describe(package, distribution=distribution) for package in packages])
+    if find_owner(layout.find_interpreters()[-1], PACKAGE_LISTS) is None:
+        # The official Python images build it from its sources; Debian's own is one of the packages.
+        add_components(sbom, [describe_python(platform.python_version())])
     _try(environment)
     drop_privileges(_ROOT)
     set_times(_ROOT, int(os.environ["SOURCE_DATE_EPOCH"]))

@@ -1,4 +1,4 @@
-"""Adds the Debian packages to the list of what the image is made of (CycloneDX, package-url)."""
+"""Adds to the bill of materials (CycloneDX, package-url) what is no Python package: Debian's packages, and Python."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,21 +6,31 @@ from pathlib import Path
 from typing import Any
 
 
-def add_packages(sbom: Path, packages: Iterable[Mapping[str, str]], *, distribution: str) -> None:
-    """Add one component for each package to a file that names Python packages so far.
-
-    Args:
-        sbom: CycloneDX as JSON.
-        packages: the fields that dpkg keeps of each.
-        distribution: its id and version, as in `debian-12`.
-    """
+def add_components(sbom: Path, components: Iterable[Mapping[str, Any]]) -> None:
+    """Add components to a file that names Python packages so far, CycloneDX as JSON."""
     content = json.loads(sbom.read_text())
-    content.setdefault("components", []).extend(describe(package, distribution=distribution) for package in packages)
+    content.setdefault("components", []).extend(components)
     sbom.write_text(json.dumps(content, indent=2) + "\n")
 
 
+def describe_python(version: str) -> dict[str, Any]:
+    """Return the component of a Python that was built from its sources; scanners know it by its CPE."""
+    url = f"pkg:generic/python@{version}"
+    return {
+        "type": "application",
+        "bom-ref": url,
+        "name": "python",
+        "version": version,
+        "cpe": f"cpe:2.3:a:python:python:{version}:*:*:*:*:*:*:*",
+        "purl": url,
+    }
+
+
 def describe(package: Mapping[str, str], *, distribution: str) -> dict[str, Any]:
-    """Return the component of one Debian package."""
+    """Return the component of one Debian package, from the fields that dpkg keeps.
+
+    The distribution is its id and version, as in `debian-12`.
+    """
     name, version, processor = package["Package"], package["Version"], package["Architecture"]
     escaped = version.replace(":", "%3A").replace("+", "%2B").replace("~", "%7E")
     url = f"pkg:deb/debian/{name}@{escaped}?arch={processor}&distro={distribution}"

@@ -37,6 +37,11 @@ def find_needed(layout: Layout) -> set[str]:
     return {owners[file] for file in files if file in owners} | ALWAYS_KEPT
 
 
+def find_owner(file: Path, lists: Path) -> str | None:
+    """Return the package that a file belongs to; None where somebody put it there by hand."""
+    return read_owners(lists).get(_place(file))
+
+
 def read_owners(lists: Path) -> dict[Path, str]:
     """Return the package of each file and link, by its place."""
     owners = {}

@@ -58,6 +58,26 @@
   value: {{ .Values.api.drainSeconds | quote }}
 - name: DIEM_MISSING_KEY_STATUS
   value: {{ .Values.api.missingKeyStatus | int | quote }}
+{{- with .Values.api.limits }}
+- name: DIEM_API_FAILED_KEYS_RATE
+  value: {{ .failedKeys.perSecond | quote }}
+- name: DIEM_API_FAILED_KEYS_BURST
+  value: {{ .failedKeys.burst | int | quote }}
+- name: DIEM_API_KEY_RATE
+  value: {{ .keyRequests.perSecond | quote }}
+- name: DIEM_API_KEY_BURST
+  value: {{ .keyRequests.burst | int | quote }}
+- name: DIEM_API_MAX_OPERATIONS
+  value: {{ .operations | int | quote }}
+- name: DIEM_API_MAX_QUEUED_OPERATIONS
+  value: {{ .queuedOperations | int | quote }}
+- name: DIEM_API_MAX_CONNECTIONS
+  value: {{ .connections | int | quote }}
+{{- end }}
+{{- with .Values.api.trustedProxies }}
+- name: DIEM_API_TRUSTED_PROXIES
+  value: {{ join " " . | quote }}
+{{- end }}
 {{- if eq .Values.api.mode "sidecar" }}
 - name: DIEM_API_TOKEN_FILE
   value: {{ include "diem-operator.apiTokenFile" . }}

@@ -85,7 +85,8 @@ def _find_refusal(apikey: DiemApiKey, context: KeyContext, *, now: datetime) -> 
         return _refuse(apikey, reasons.KEY_REVOKED, "spec.revoked is true: the token opens nothing")
     expires_at = find_expiry(apikey, context.settings)
     if expires_at is not None and now >= expires_at:
-        message = f"expired at {expires_at:%Y-%m-%dT%H:%M:%SZ}: the token opens nothing; make a new DiemApiKey"
+        ended_at = expires_at.isoformat().replace("+00:00", "Z")
+        message = f"expired at {ended_at}: the token opens nothing; make a new DiemApiKey"
         return _refuse(apikey, reasons.KEY_EXPIRED, message)
     if _is_duplicate(apikey, context.registry):
         # The other is not named: it may be in somebody else's namespace.

@@ -1,9 +1,9 @@
 """Puts the HTTP API together: caches, watches, desk, endpoint, middlewares.
 
-request ─► count ─► answer_problems ─► require_key ─► JobEndpoint ─► JobDesk ─► Settler ─► DiemJobs
-                                           │               │            │
-                                      KeyRegistry ◄──┐  JobCache ◄──────┴── live reads, own writes
-                                                     └── watches ──► JobCache
+request ─► count ─► answer_problems ─► require_key ─► JobEndpoint ─► JobDesk ─► Settler ─► FairGate ─► DiemJobs
+                                        │      │           │            │
+                                   Limits KeyRegistry ◄┐  JobCache ◄────┴── live reads, own writes
+                                                       └── watches ──► JobCache
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from diem_operator.access.registry import KeyRegistry
 from diem_operator.api.authentication import Authenticator, build_middleware
 from diem_operator.api.cache import JobCache
 from diem_operator.api.endpoint import PATH, JobEndpoint
+from diem_operator.api.gate import FairGate
 from diem_operator.api.jobs import JobDesk
+from diem_operator.api.limits import build_limits
 from diem_operator.api.live import LiveReader
 from diem_operator.api.middlewares import add_headers, answer_problems, build_counting
 from diem_operator.api.settling import Settler
@@ -53,6 +55,7 @@ class Knowledge:
 KNOWLEDGE: Final = web.AppKey("knowledge", Knowledge)
 READY: Final = web.AppKey("ready", Checks)
 """What must hold for callers to be sent here."""
+METRICS: Final = web.AppKey("metrics", ApiMetrics)
 WATCHING: Final = web.AppKey("watching", asyncio.Task[None])
 """Runs for as long as the app does; when it ends, so should the process."""
 
@@ -66,13 +69,14 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
         now=now,
         missing_key_status=settings.missing_key_status,
         metrics=metrics,
+        limits=build_limits(settings, observe_refusal=metrics.observe_refusal),
     )
     endpoint = JobEndpoint(
         settings=settings,
         authenticator=authenticator,
         cache=knowledge.cache,
         is_cache_synced=lambda: knowledge.diemjobs.is_synced,
-        desk=_build_desk(cluster, settings, knowledge),
+        desk=_build_desk(cluster, settings, knowledge, metrics),
     )
     app = web.Application(
         middlewares=[
@@ -82,6 +86,7 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
         ]
     )
     app[KNOWLEDGE] = knowledge
+    app[METRICS] = metrics
     app.router.add_post(PATH, endpoint.handle)
     app[READY] = _build_checks(knowledge, authenticator)
     add_probes(app, alive={}, ready=app[READY])  # here too: many load balancers look at the port they send callers to
@@ -102,12 +107,14 @@ def _build_knowledge(cluster: Cluster, settings: ApiSettings) -> Knowledge:
     )
 
 
-def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -> JobDesk:
+def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge, metrics: ApiMetrics) -> JobDesk:
     timeout_seconds = settings.cluster_timeout_seconds
+    gate = _build_gate(settings, metrics)
     settler = Settler(
         diemjobs=cluster.diemjobs,
         cache=knowledge.cache,
-        live=LiveReader(partial(cluster.diemjobs.get, timeout_seconds=timeout_seconds)),
+        live=LiveReader(partial(cluster.diemjobs.get, timeout_seconds=timeout_seconds), gate),
+        gate=gate,
         timeout_seconds=timeout_seconds,
     )
     return JobDesk(
@@ -118,6 +125,17 @@ def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -
         make_run_id=lambda: RunId(f"api-{uuid4().hex}"),
         max_waiting=settings.max_waiting_requests,
     )
+
+
+def _build_gate(settings: ApiSettings, metrics: ApiMetrics) -> FairGate:
+    gate = FairGate(
+        max_in_flight=settings.max_operations,
+        max_queued=settings.max_queued_operations,
+        max_wait_seconds=settings.max_queue_seconds,
+        observe_refusal=metrics.observe_refusal,
+    )
+    metrics.read_queued_operations_from(lambda: gate.queued_count)
+    return gate
 
 
 def _build_checks(knowledge: Knowledge, authenticator: Authenticator) -> Checks:

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from diem_operator.access.registry import Decision, KeyEntry, KeyRegistry, Verdict, authenticate
 from diem_operator.api.errors import Problem, ProblemKind
+from diem_operator.api.limits import Limits
 from diem_operator.metrics import ApiMetrics
 from diem_operator.model.diemapikey import StatusCodes
 
@@ -30,6 +31,7 @@ class Authenticator:
         is_registry_confirmed: whether the registry has lately heard from the API server; without, nobody is good.
         now: reads the wall time.
         missing_key_status: the HTTP status for callers of whom nothing is known.
+        limits: are told of every request, once it is known whose it is.
     """
 
     registry: KeyRegistry
@@ -37,12 +39,13 @@ class Authenticator:
     now: Callable[[], datetime]
     missing_key_status: int
     metrics: ApiMetrics
+    limits: Limits
 
     def identify(self, request: web.Request) -> KeyEntry:
         """Return the entry of the request's key.
 
         Raises:
-            Problem: there is none, or it is not good, or nothing certain is known of any.
+            Problem: there is none, or it is not good, or nothing certain is known of any; or that too often.
         """
         if not self.is_registry_confirmed():
             raise Problem(ProblemKind.NOT_READY, "the keys are not known at the moment; try again in a few seconds")
@@ -51,6 +54,7 @@ class Authenticator:
         decision = authenticate(token, self.registry, now=self.now())
         self.metrics.observe_authentication(decision.verdict)
         if decision.entry is None or decision.verdict is not Verdict.ACCEPTED:
+            self.limits.count_failure(request)
             raise self._refuse(decision)
         return decision.entry
 
@@ -71,7 +75,8 @@ def build_middleware(authenticator: Authenticator, *, protected_paths: Container
     async def require_key(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical in protected_paths:
-            request[KEY_ENTRY] = authenticator.identify(request)
+            entry = request[KEY_ENTRY] = authenticator.identify(request)
+            authenticator.limits.count_request(entry)
         return await handler(request)
 
     return require_key

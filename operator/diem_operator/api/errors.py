@@ -85,6 +85,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         self.status = HTTPStatus(status or kind.status)
         self.details = details or {}
         self.retry_after_seconds = RETRY_AFTER_SECONDS
+        self.allowed_methods = ""
 
 
 class UnknownJob(Problem):
@@ -94,6 +95,13 @@ class UnknownJob(Problem):
         super().__init__(
             ProblemKind.UNKNOWN_JOB, "job not found: check the id, and that the key may be used for this job"
         )
+
+
+def too_many_requests(message: str, *, retry_after_seconds: float = RETRY_AFTER_SECONDS) -> Problem:
+    """Return the refusal of a request that may be sent again after so many seconds."""
+    problem = Problem(ProblemKind.TOO_MANY_REQUESTS, message)
+    problem.retry_after_seconds = max(1, math.ceil(retry_after_seconds))
+    return problem
 
 
 def build_problem_response(problem: Problem, *, context: Mapping[str, object]) -> web.Response:
@@ -119,6 +127,8 @@ def build_problem_response(problem: Problem, *, context: Mapping[str, object]) -
         headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'ApiKey header="x-api-key"'
+    if problem.allowed_methods:
+        headers[hdrs.ALLOW] = problem.allowed_methods  # RFC 9110, section 15.5.6: a 405 names them
     return web.Response(
         status=problem.status.value, body=msgspec.json.encode(body), content_type=PROBLEM_JSON, headers=headers
     )
@@ -149,5 +159,8 @@ def problem_of_http(error: web.HTTPException) -> Problem:
     if error.status == HTTPStatus.NOT_FOUND:
         return Problem(ProblemKind.UNKNOWN_PATH, "nothing is at this path; jobs are at /etl-mgr/api/apijob")
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return Problem(ProblemKind.METHOD_NOT_ALLOWED, f"use {error.headers.get('Allow', 'another method')} here")
+        allowed = error.headers.get(hdrs.ALLOW, "")
+        problem = Problem(ProblemKind.METHOD_NOT_ALLOWED, f"use {allowed or 'another method'} here")
+        problem.allowed_methods = allowed
+        return problem
     return Problem(ProblemKind.BAD_REQUEST, "the request cannot be understood; check it", status=error.status)

@@ -57,7 +57,7 @@ class JobDesk:
         """
         if command.action is Action.STATUS:
             latest = await self._wait(command, diemjob, _is_idle)
-            return Reply(diemjob=await self._confirm(latest, is_live=False))
+            return Reply(diemjob=await self._confirm(latest, entry, is_live=False))
         if command.action is Action.START:
             return await self._start(command, diemjob, entry)
         return await self._stop(command, diemjob, entry)
@@ -78,9 +78,9 @@ class JobDesk:
             faults = check_parameters(attempt.diemjob.spec.parameters, command.parameters)
             return BadParameters(problems=faults) if faults and isinstance(decision, Write) else decision
 
-        settled = await self.settler.settle(diemjob, decide)
+        settled = await self.settler.settle(diemjob, decide, subject=entry.uid)
         _log(command, settled, entry)
-        return await self._reply(command, settled, lambda latest: has_begun(latest, settled.run_id))
+        return await self._reply(command, settled, entry, lambda latest: has_begun(latest, settled.run_id))
 
     async def _stop(self, command: Command, diemjob: DiemJob, entry: KeyEntry) -> Reply:
         caller = Caller(requested_by=entry.requested_by, now=self.now())
@@ -89,14 +89,14 @@ class JobDesk:
             expected = command.expected_run
             return plan_stop(attempt.diemjob, caller, fingerprint=command.fingerprint, expected_run=expected)
 
-        settled = await self.settler.settle(diemjob, decide)
+        settled = await self.settler.settle(diemjob, decide, subject=entry.uid)
         _log(command, settled, entry)
-        return await self._reply(command, settled, lambda latest: has_ended(latest, settled.run_id))
+        return await self._reply(command, settled, entry, lambda latest: has_ended(latest, settled.run_id))
 
-    async def _reply(self, command: Command, settled: Settled, is_effective: Predicate) -> Reply:
+    async def _reply(self, command: Command, settled: Settled, entry: KeyEntry, is_effective: Predicate) -> Reply:
         latest = await self._wait(command, settled.diemjob, is_effective)
         is_live = settled.is_live and latest is settled.diemjob
-        confirmed = await self._confirm(latest, is_live=is_live)
+        confirmed = await self._confirm(latest, entry, is_live=is_live)
         return Reply(diemjob=confirmed, message=settled.message, run_id=settled.run_id)
 
     async def _wait(self, command: Command, diemjob: DiemJob, is_reached: Predicate) -> DiemJob:
@@ -109,11 +109,11 @@ class JobDesk:
             raise UnknownJob
         return latest
 
-    async def _confirm(self, diemjob: DiemJob, *, is_live: bool) -> DiemJob:
+    async def _confirm(self, diemjob: DiemJob, entry: KeyEntry, *, is_live: bool) -> DiemJob:
         """Return a version on which the caller may act for good."""
         if is_live or (not displayed_phase(diemjob).is_terminal and self.is_watch_confirmed()):
             return diemjob
-        return await self.settler.read(diemjob.key)
+        return await self.settler.read(diemjob.key, subject=entry.uid)
 
 
 def has_begun(diemjob: DiemJob | None, run_id: RunId | None) -> bool:

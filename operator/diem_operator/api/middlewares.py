@@ -61,11 +61,24 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     return build_problem_response(problem, context=_context(request))
 
 
-async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Keep answers out of caches, and do not tell which software this is."""
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Keep answers out of caches, name no software, and end connections that could get out of step."""
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers[hdrs.SERVER] = SERVER_NAME
+    if ends_connection(request):
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
+
+
+def ends_connection(request: web.BaseRequest) -> bool:
+    """Whether nothing more may be read from the request's connection.
+
+    A proxy may send requests of several callers on one connection. aiohttp takes the last trailer of a chunked body for
+    a header of the next request, the body of a CONNECT for a request, and loses what follows some Upgrades.
+    """
+    headers = request.headers
+    return hdrs.TRANSFER_ENCODING in headers or hdrs.UPGRADE in headers or request.method == hdrs.METH_CONNECT
 
 
 def _context(request: web.Request) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from diem_operator.api.app import KNOWLEDGE, WATCHING
+from diem_operator.api.app import KNOWLEDGE, METRICS, WATCHING
 from diem_operator.api.certificate import ServerCertificate
 from diem_operator.api.listener import listen
 from diem_operator.settings import ApiSettings, CertificateSettings
@@ -58,7 +58,7 @@ async def serving(app: web.Application, settings: ApiSettings) -> AsyncIterator[
     async with _followed_certificate(settings.certificate) as tls:
         await runner.setup()
         try:
-            listener = await listen(runner, settings, tls=tls)
+            listener = await listen(runner, settings, metrics=app[METRICS], tls=tls)
             try:
                 yield Served(port=listener.sockets[0].getsockname()[1], watching=app[WATCHING])
             finally:

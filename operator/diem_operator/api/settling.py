@@ -18,6 +18,7 @@ import msgspec
 
 from diem_operator.api.cache import JobCache
 from diem_operator.api.errors import Problem, ProblemKind, UnknownJob
+from diem_operator.api.gate import FairGate
 from diem_operator.api.live import LiveReader
 from diem_operator.cluster.errors import Conflict, NotFound, OutcomeUnknown
 from diem_operator.model.diemjob import DiemJob
@@ -78,18 +79,19 @@ class WritesDiemJobs(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Settler:
-    """Settles commands on DiemJobs; `timeout_seconds` is for one write."""
+    """Settles commands on DiemJobs; `timeout_seconds` is for one write, which `subject`'s turn at the gate precedes."""
 
     diemjobs: WritesDiemJobs
     cache: JobCache
     live: LiveReader
+    gate: FairGate
     timeout_seconds: float
 
-    async def settle(self, diemjob: DiemJob, decide: Decide) -> Settled:
+    async def settle(self, diemjob: DiemJob, decide: Decide, *, subject: str) -> Settled:
         """Carry out what is decided, beginning with the DiemJob as it is cached.
 
         Raises:
-            Problem: the command is refused, or lost every race.
+            Problem: the command is refused, lost every race, or did not get its turn.
             ClusterError: the API server does not answer as it should.
         """
         attempt = Attempt(diemjob=diemjob)
@@ -98,33 +100,36 @@ class Settler:
             decision = decide(attempt)
             if isinstance(decision, Write):
                 try:
-                    return await self._write(attempt.diemjob, decision)
+                    return await self._write(attempt.diemjob, decision, subject=subject)
                 except (Conflict, OutcomeUnknown) as error:
                     last_error = error
             elif attempt.is_live or _is_good_for_now(decision):
                 return _conclude(attempt, decision)
             may_be_stored = attempt.may_be_stored or isinstance(last_error, OutcomeUnknown)
-            attempt = Attempt(diemjob=await self.read(diemjob.key), is_live=True, may_be_stored=may_be_stored)
+            latest = await self.read(diemjob.key, subject=subject)
+            attempt = Attempt(diemjob=latest, is_live=True, may_be_stored=may_be_stored)
         raise _give_up(last_error) from last_error
 
-    async def read(self, key: ObjectKey) -> DiemJob:
+    async def read(self, key: ObjectKey, *, subject: str) -> DiemJob:
         """Return the DiemJob as it is now.
 
         Raises:
             UnknownJob: it is gone.
+            Problem: it did not get its turn.
             ClusterError: it cannot be read.
         """
         try:
-            diemjob = await self.live.read(key)
+            diemjob = await self.live.read(key, subject=subject)
         except NotFound:
             raise UnknownJob from None
         self.cache.put(diemjob)
         return diemjob
 
-    async def _write(self, diemjob: DiemJob, write: Write) -> Settled:
+    async def _write(self, diemjob: DiemJob, write: Write, *, subject: str) -> Settled:
         operations = list(write.operations)
         try:
-            stored = await self.diemjobs.patch_json(diemjob.key, operations, timeout_seconds=self.timeout_seconds)
+            async with self.gate.turn(subject):
+                stored = await self.diemjobs.patch_json(diemjob.key, operations, timeout_seconds=self.timeout_seconds)
         except NotFound:
             raise UnknownJob from None
         self.cache.put(stored)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from diem_operator.access.addresses import parse_networks
 from diem_operator.cli.lifecycle import run_process
 from diem_operator.cli.logs import LogFormat, configure_logging
 from diem_operator.cli.options import (
@@ -26,12 +27,74 @@ from diem_operator.cluster.resources import Cluster
 from diem_operator.metrics import ApiMetrics, build_registry
 from diem_operator.probes import build_app as build_probes
 from diem_operator.probes import serving
-from diem_operator.settings import ApiSettings, CertificateSettings
+from diem_operator.settings import ApiSettings, CertificateSettings, RateSettings
 
 logger = logging.getLogger(__name__)
 
 DEFAULTS = ApiSettings()
 WAIT_SECONDS = 0.05
+SPARE_CONNECTIONS = 16
+"""For the lists with which watches begin anew."""
+
+limit_options = apply_all(
+    option(
+        "--failed-keys-rate",
+        env="DIEM_API_FAILED_KEYS_RATE",
+        type=click.FloatRange(min=0),
+        default=DEFAULTS.failed_keys.per_second,
+        help="Requests without a valid key that one address may send per second, on average; 0: no limit.",
+    ),
+    option(
+        "--failed-keys-burst",
+        env="DIEM_API_FAILED_KEYS_BURST",
+        type=click.IntRange(min=1),
+        default=DEFAULTS.failed_keys.burst,
+        help="How many of them at once.",
+    ),
+    option(
+        "--key-rate",
+        env="DIEM_API_KEY_RATE",
+        type=click.FloatRange(min=0),
+        default=DEFAULTS.key_requests.per_second,
+        help="Requests that one key may send per second, on average; 0: no limit.",
+    ),
+    option(
+        "--key-burst",
+        env="DIEM_API_KEY_BURST",
+        type=click.IntRange(min=1),
+        default=DEFAULTS.key_requests.burst,
+        help="How many of them at once.",
+    ),
+    option(
+        "--trusted-proxy",
+        "trusted_proxies",
+        env="DIEM_API_TRUSTED_PROXIES",
+        multiple=True,
+        help="Address range of proxies whose X-Forwarded-For is believed; repeat it for more (in the variable: "
+        "separated by spaces). Default: none.",
+    ),
+    option(
+        "--max-operations",
+        env="DIEM_API_MAX_OPERATIONS",
+        type=click.IntRange(min=1),
+        default=DEFAULTS.max_operations,
+        help="Reads and writes of DiemJobs under way at once; each key has its turn.",
+    ),
+    option(
+        "--max-queued-operations",
+        env="DIEM_API_MAX_QUEUED_OPERATIONS",
+        type=click.IntRange(min=1),
+        default=DEFAULTS.max_queued_operations,
+        help="How many of one key may wait for their turn.",
+    ),
+    option(
+        "--max-connections",
+        env="DIEM_API_MAX_CONNECTIONS",
+        type=click.IntRange(min=1),
+        default=DEFAULTS.max_connections,
+        help="Open connections of callers; the longest idle ones make room for more.",
+    ),
+)
 
 server_options = apply_all(
     option("--host", env="DIEM_API_HOST", default=DEFAULTS.host, help="Address to listen on."),
@@ -90,6 +153,7 @@ server_options = apply_all(
 @click.command()
 @connection_options
 @server_options
+@limit_options
 @scope_options
 @key_options
 @log_options
@@ -120,6 +184,9 @@ def read_settings(credentials: Credentials, **given: Any) -> ApiSettings:  # noq
         excluded_namespaces=() if given.pop("serves_own_namespace") else (operator_namespace,),
         keys=read_key_settings(key_max_days=given.pop("key_max_days"), tenants=given.pop("tenants")),
         missing_key_status=401 if given.pop("missing_key_status") == "401" else 403,
+        failed_keys=RateSettings(per_second=given.pop("failed_keys_rate"), burst=given.pop("failed_keys_burst")),
+        key_requests=RateSettings(per_second=given.pop("key_rate"), burst=given.pop("key_burst")),
+        trusted_proxies=_check_networks(given.pop("trusted_proxies")),
         **given,
     )
 
@@ -131,7 +198,9 @@ async def run_api(settings: ApiSettings, credentials: Credentials, *, token_file
     from diem_operator.api.serving import serve  # noqa: PLC0415
 
     metrics = ApiMetrics(build_registry())
-    cluster = Cluster(ApiServer(credentials, on_request=metrics.requests.observe))
+    cluster = Cluster(
+        ApiServer(credentials, connection_limit=count_connections(settings), on_request=metrics.requests.observe)
+    )
     app = build_app(cluster, settings, metrics=metrics)
     probes = build_probes(alive={}, ready=app[READY], registry=metrics.registry)
     try:
@@ -140,6 +209,11 @@ async def run_api(settings: ApiSettings, credentials: Credentials, *, token_file
             await serve(app, settings)
     finally:
         await cluster.close()
+
+
+def count_connections(settings: ApiSettings) -> int:
+    """Return how many connections with the API server are needed: two watches a namespace, and one an operation."""
+    return 2 * max(1, len(settings.namespaces)) + settings.max_operations + SPARE_CONNECTIONS
 
 
 async def _wait_for_file(path: Path | None) -> None:
@@ -153,6 +227,14 @@ async def _wait_for_file(path: Path | None) -> None:
 
 def _exists(path: Path) -> bool:
     return path.exists()
+
+
+def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        parse_networks(texts)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}", param_hint="--trusted-proxy") from error
+    return texts
 
 
 def _read_certificate(certificate_file: Path | None, key_file: Path | None) -> CertificateSettings | None:

@@ -32,7 +32,7 @@ from diem_operator.metrics import build_registry as build_metrics_registry
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL
-from diem_operator.probes import build_app, serving
+from diem_operator.probes import build_app, once, serving
 from diem_operator.reconciler.apikeys import ApiKeyController, KeyWorld
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
@@ -212,14 +212,19 @@ class OperatorProcess:
                 "watches": lambda: self._kopf.is_alive,
                 "leader": lambda: self._elector.has_seen_leader,
                 "schemas": lambda: self._gate.has_opened,
-                "caches": self._are_caches_filled,
+                "caches": once(self._are_caches_filled),
             },
             registry=self._metrics.registry,
         )
         return serving(app, host=self._settings.probe_host, port=self._settings.probe_port)
 
     def _are_caches_filled(self) -> bool:
-        return self._diemjobs.is_leading or not self._elector.is_leader
+        """Whether it knows what it leads, or stands by; asked for until it first holds.
+
+        A standby that takes over has to list everything again. Were it not ready meanwhile, the pod would leave the
+        Service, and callers the API beside it, just when the other replica is gone.
+        """
+        return self._elector.has_seen_leader and (self._diemjobs.is_leading or not self._elector.is_leader)
 
     async def _look_at_schemas(self) -> None:
         """Ask until they are those of this release; a standby takes no lease and would never learn it.

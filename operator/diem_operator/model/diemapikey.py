@@ -1,11 +1,10 @@
 """The DiemApiKey resource (`diem.io/v1`): one key, what it may do, which token opens it. See crds/diemapikey.yaml."""
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from diem_operator.model.metadata import Condition, ObjectKey, ObjectMeta, Resource, key_of
+from diem_operator.model.metadata import Condition, Moment, ObjectKey, ObjectMeta, Resource, key_of
 
 
 class Action(StrEnum):
@@ -41,7 +40,7 @@ class DiemApiKeySpec(Resource, frozen=True, kw_only=True):
     email: str = ""
     actions: tuple[Action, ...] = ()
     jobs: tuple[str, ...] = ()
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     revoked: bool = False
     adopt_token_sha256: str | None = msgspec.field(name="adoptTokenSHA256", default=None)
     compatibility: Compatibility | None = None
@@ -54,7 +53,7 @@ class DiemApiKeyStatus(Resource, frozen=True, kw_only=True):
     key_id: str = ""
     secret_name: str = ""
     token_sha256: str = msgspec.field(name="tokenSHA256", default="")
-    issued_at: datetime | None = None
+    issued_at: Moment | None = None
     conditions: tuple[Condition, ...] = ()
 
 

@@ -1,11 +1,10 @@
 """The DiemJob resource (`diem.io/v1`): what is wanted (`spec`) and what is true (`status`). See crds/diemjob.yaml."""
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from diem_operator.model.metadata import Condition, ObjectKey, ObjectMeta, RawObject, Resource, key_of
+from diem_operator.model.metadata import Condition, Moment, ObjectKey, ObjectMeta, RawObject, Resource, key_of
 from diem_operator.model.names import RunId, Uid
 
 
@@ -121,8 +120,8 @@ class RunStatus(Resource, frozen=True, kw_only=True):
     job_uid: Uid = Uid("")
     requested_by: str = ""
     requested_at: str = ""
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
 
     @property
     def is_live(self) -> bool:
@@ -134,8 +133,8 @@ class ScheduleStatus(Resource, frozen=True, kw_only=True):
     """`status.schedule`: what the scheduler has handled."""
 
     hash: str = ""
-    last_due: datetime | None = None
-    next: datetime | None = None
+    last_due: Moment | None = None
+    next: Moment | None = None
 
 
 class DiemJobStatus(Resource, frozen=True, kw_only=True):

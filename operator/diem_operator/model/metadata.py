@@ -1,11 +1,14 @@
 """The parts of Kubernetes object metadata that decisions rest on."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from diem_operator.model.names import Uid
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says its offset from UTC; one that does not cannot be compared with now, and is refused."""
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -30,8 +33,8 @@ class ObjectMeta(Resource, frozen=True, kw_only=True):
     uid: Uid = Uid("")
     resource_version: str = ""
     generation: int = 0
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Moment | None = None
+    deletion_timestamp: Moment | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
@@ -66,7 +69,7 @@ class Condition(Resource, frozen=True, kw_only=True):
     status: str
     reason: str = ""
     message: str = ""
-    last_transition_time: datetime | None = None
+    last_transition_time: Moment | None = None
     observed_generation: int = 0
 
 

@@ -128,11 +128,11 @@ def test_start_through_the_service_runs_a_real_pod_to_its_end(team: Tenant, toke
         "greeter", "import os; print('Hello,', os.environ['WHO'])", parameters=[{"name": "WHO", "required": True}]
     )
 
-    answer = team.call(token, id="greeter", action="start", parameters={"WHO": "e2e"})
+    answer = team.call(token, id="greeter", action="start", parameters={"WHO": "$(PATH), $$(WHO) and $$"})
 
     assert (answer.status, answer.message) == (200, "job started")
     team.follow(token, "greeter", until="Completed")
-    assert team.read_logs("greeter") == "Hello, e2e\n"
+    assert team.read_logs("greeter") == "Hello, $(PATH), $$(WHO) and $$\n"  # the kubelet has expanded nothing
 
 
 def test_killed_leader_is_replaced_in_mid_run_without_a_second_job(

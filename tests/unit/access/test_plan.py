@@ -1,5 +1,5 @@
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -142,6 +142,12 @@ def test_key_that_adopts_no_more_is_minted_for() -> None:
         pytest.param(make_key().with_spec(revoked=True), reasons.KEY_REVOKED, "spec.revoked is true", id="revoked"),
         pytest.param(
             make_key().with_spec(expires_at=NOW), reasons.KEY_EXPIRED, "expired at 2026-02-03T04:05:06Z", id="expired"
+        ),
+        pytest.param(
+            make_key().with_spec(expires_at=NOW.astimezone(timezone(timedelta(hours=2)))),
+            reasons.KEY_EXPIRED,
+            "expired at 2026-02-03T06:05:06+02:00",
+            id="expired, and written in another zone",
         ),
         pytest.param(
             make_key().with_spec(expires_at=CREATED_AT + timedelta(days=366)),

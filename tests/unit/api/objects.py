@@ -7,6 +7,7 @@ import msgspec
 
 from diem_operator.access.registry import KeyEntry, KeyRegistry
 from diem_operator.access.tokens import hash_token
+from diem_operator.api.gate import FairGate
 from diem_operator.model.diemapikey import Action, DiemApiKey, DiemApiKeySpec, DiemApiKeyStatus
 from diem_operator.model.diemjob import (
     DiemJob,
@@ -26,6 +27,7 @@ from diem_operator.settings import KeySettings
 NAMESPACE = "team-a"
 NIGHTLY = ObjectKey(namespace=NAMESPACE, name="nightly")
 CREATED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SUBJECT = "uid-of-a-key"
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
@@ -42,6 +44,16 @@ def make_diemjob(
     )
     spec.setdefault("job_template", JobTemplate())
     return DiemJob(metadata=metadata, spec=DiemJobSpec(**spec), status=status or DiemJobStatus())
+
+
+def make_gate(*, max_in_flight: int = 1000, max_queued: int = 1000, max_wait_seconds: float = 30.0) -> FairGate:
+    """Return a gate at which nobody waits, unless it is made narrower."""
+    return FairGate(
+        max_in_flight=max_in_flight,
+        max_queued=max_queued,
+        max_wait_seconds=max_wait_seconds,
+        observe_refusal=lambda _: None,
+    )
 
 
 def make_run(phase: Phase, *, run_id: str = "run-1", number: int = 1) -> RunStatus:

@@ -19,7 +19,7 @@ from diem_operator.model.diemjob import DiemJob, DiemJobStatus, ParameterDeclara
 from diem_operator.model.names import RunId
 from diem_operator.planning.rules import displayed_phase
 from tests.unit.api.fake_cluster import FakeCluster, FakeEndpoint
-from tests.unit.api.objects import NIGHTLY, NOW, make_diemjob, make_diemjob_in, make_entry, observe_run
+from tests.unit.api.objects import NIGHTLY, NOW, make_diemjob, make_diemjob_in, make_entry, make_gate, observe_run
 
 ENTRY = make_entry()
 LONG_SECONDS = 30.0
@@ -47,9 +47,14 @@ class Office:
     @property
     def desk(self) -> JobDesk:
         numbers = iter(range(1, 1000))
+        gate = make_gate()
         return JobDesk(
             settler=Settler(
-                diemjobs=self.diemjobs, cache=self.cache, live=LiveReader(self.diemjobs.get), timeout_seconds=1.0
+                diemjobs=self.diemjobs,
+                cache=self.cache,
+                live=LiveReader(self.diemjobs.get, gate),
+                gate=gate,
+                timeout_seconds=1.0,
             ),
             cache=self.cache,
             is_watch_confirmed=lambda: self.is_watch_confirmed,

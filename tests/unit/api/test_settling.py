@@ -11,16 +11,18 @@ from diem_operator.model.diemjob import DiemJob, State
 from diem_operator.model.names import RunId
 from diem_operator.planning.commands import NoChange, Refusal, RefusalKind, Write
 from tests.unit.api.fake_cluster import FakeCluster, FakeEndpoint
-from tests.unit.api.objects import make_diemjob
+from tests.unit.api.objects import SUBJECT, make_diemjob, make_gate
 
 RUN_ID = RunId("run-1")
 
 
 def build_settler(diemjobs: FakeEndpoint[DiemJob], cache: JobCache | None = None) -> Settler:
+    gate = make_gate()
     return Settler(
         diemjobs=diemjobs,
         cache=JobCache() if cache is None else cache,
-        live=LiveReader(diemjobs.get),
+        live=LiveReader(diemjobs.get, gate),
+        gate=gate,
         timeout_seconds=1.0,
     )
 
@@ -51,7 +53,7 @@ def diemjobs() -> FakeEndpoint[DiemJob]:
 async def test_write_on_the_cached_version_costs_no_read(diemjobs: FakeEndpoint[DiemJob]) -> None:
     stored = diemjobs.store(make_diemjob())
 
-    settled = await build_settler(diemjobs).settle(stored, write_on)
+    settled = await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
 
     assert settled.diemjob == diemjobs.stored(stored.key)
     assert settled.diemjob.spec.state is State.RUNNING
@@ -63,7 +65,7 @@ async def test_own_write_is_in_the_cache_before_the_watch_tells_it(diemjobs: Fak
     cache = JobCache()
     stored = diemjobs.store(make_diemjob())
 
-    settled = await build_settler(diemjobs, cache).settle(stored, write_on)
+    settled = await build_settler(diemjobs, cache).settle(stored, write_on, subject=SUBJECT)
 
     assert cache.get(stored.key) == settled.diemjob
 
@@ -73,7 +75,7 @@ async def test_conflict_is_read_and_decided_again(diemjobs: FakeEndpoint[DiemJob
     new = diemjobs.store(make_diemjob())
     decide = Recorder(write_on)
 
-    settled = await build_settler(diemjobs).settle(old, decide)
+    settled = await build_settler(diemjobs).settle(old, decide, subject=SUBJECT)
 
     assert decide.attempts == [Attempt(diemjob=old), Attempt(diemjob=new, is_live=True)]
     assert settled.is_written
@@ -84,7 +86,7 @@ async def test_race_that_is_lost_each_time_is_given_up(diemjobs: FakeEndpoint[Di
     diemjobs.failures.extend([Conflict("modified"), None] * MAX_TRIES)
 
     with pytest.raises(Problem) as refusal:
-        await build_settler(diemjobs).settle(stored, write_on)
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
 
     assert refusal.value.kind is ProblemKind.LOST_RACE
     assert diemjobs.patches == []
@@ -100,7 +102,7 @@ async def test_attempt_after_an_unknown_outcome_knows_that_it_may_see_itself(die
         return write_on(attempt)
 
     decide = Recorder(decide_once)
-    settled = await build_settler(diemjobs).settle(stored, decide)
+    settled = await build_settler(diemjobs).settle(stored, decide, subject=SUBJECT)
 
     assert decide.attempts[1] == Attempt(diemjob=diemjobs.stored(stored.key), is_live=True, may_be_stored=True)
     assert (settled.message, settled.is_written) == ("job started", False)
@@ -112,7 +114,7 @@ async def test_unknown_outcome_is_remembered_through_a_later_conflict(diemjobs: 
     diemjobs.failures.extend([OutcomeUnknown("no answer"), None, Conflict("modified"), None])
     decide = Recorder(write_on)
 
-    await build_settler(diemjobs).settle(stored, decide)
+    await build_settler(diemjobs).settle(stored, decide, subject=SUBJECT)
 
     assert [attempt.may_be_stored for attempt in decide.attempts] == [False, True, True]
 
@@ -122,7 +124,7 @@ async def test_outcome_that_stays_unknown_is_told_as_such(diemjobs: FakeEndpoint
     diemjobs.failures.extend([OutcomeUnknown("no answer"), None] * MAX_TRIES)
 
     with pytest.raises(Problem) as refusal:
-        await build_settler(diemjobs).settle(stored, write_on)
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
 
     assert refusal.value.kind is ProblemKind.CLUSTER_UNAVAILABLE
 
@@ -145,7 +147,7 @@ async def test_nobody_is_refused_because_of_an_old_version(
     decide = Recorder(decision)
 
     with pytest.raises(Problem) as refusal:
-        await build_settler(diemjobs).settle(old, decide)
+        await build_settler(diemjobs).settle(old, decide, subject=SUBJECT)
 
     assert (refusal.value.kind, refusal.value.message) == (kind, "told")
     assert [attempt.diemjob for attempt in decide.attempts] == [old, new]
@@ -155,7 +157,7 @@ async def test_every_problem_with_the_parameters_is_told(diemjobs: FakeEndpoint[
     stored = diemjobs.store(make_diemjob())
 
     with pytest.raises(Problem) as refusal:
-        await build_settler(diemjobs).settle(stored, Recorder(BadParameters(problems=("one", "two"))))
+        await build_settler(diemjobs).settle(stored, Recorder(BadParameters(problems=("one", "two"))), subject=SUBJECT)
 
     assert refusal.value.message == "one; two"
     assert refusal.value.details == {"problems": ("one", "two")}
@@ -165,7 +167,9 @@ async def test_nothing_to_do_is_confirmed_by_a_live_read(diemjobs: FakeEndpoint[
     old = diemjobs.store(make_diemjob())
     new = diemjobs.store(make_diemjob())
 
-    settled = await build_settler(diemjobs).settle(old, Recorder(NoChange(message="job already stopped", run_id=None)))
+    settled = await build_settler(diemjobs).settle(
+        old, Recorder(NoChange(message="job already stopped", run_id=None)), subject=SUBJECT
+    )
 
     assert (settled.diemjob, settled.is_live, settled.is_written) == (new, True, False)
 
@@ -174,7 +178,7 @@ async def test_replay_is_answered_from_the_cache(diemjobs: FakeEndpoint[DiemJob]
     old = diemjobs.store(make_diemjob())
 
     settled = await build_settler(diemjobs).settle(
-        old, Recorder(NoChange(message="job started", run_id=RUN_ID, needs_live=False))
+        old, Recorder(NoChange(message="job started", run_id=RUN_ID, needs_live=False)), subject=SUBJECT
     )
 
     assert (settled.diemjob, settled.is_live) == (old, False)
@@ -185,7 +189,7 @@ async def test_live_read_is_remembered(diemjobs: FakeEndpoint[DiemJob]) -> None:
     cache = JobCache()
     stored = diemjobs.store(make_diemjob())
 
-    await build_settler(diemjobs, cache).read(stored.key)
+    await build_settler(diemjobs, cache).read(stored.key, subject=SUBJECT)
 
     assert cache.get(stored.key) == stored
 
@@ -195,7 +199,9 @@ async def test_diemjob_that_is_gone_is_an_unknown_job(diemjobs: FakeEndpoint[Die
     diemjobs.remove(stored.key)
 
     with pytest.raises(UnknownJob):
-        await build_settler(diemjobs).settle(stored, Recorder(NoChange(message="job already stopped", run_id=None)))
+        await build_settler(diemjobs).settle(
+            stored, Recorder(NoChange(message="job already stopped", run_id=None)), subject=SUBJECT
+        )
 
 
 async def test_refused_write_is_not_tried_again(diemjobs: FakeEndpoint[DiemJob]) -> None:
@@ -203,7 +209,7 @@ async def test_refused_write_is_not_tried_again(diemjobs: FakeEndpoint[DiemJob])
     diemjobs.failures.append(Forbidden("no"))
 
     with pytest.raises(Forbidden):
-        await build_settler(diemjobs).settle(stored, write_on)
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
 
 
 async def test_diemjob_that_is_gone_by_the_time_of_the_write_is_an_unknown_job(diemjobs: FakeEndpoint[DiemJob]) -> None:
@@ -211,4 +217,4 @@ async def test_diemjob_that_is_gone_by_the_time_of_the_write_is_an_unknown_job(d
     diemjobs.failures.append(NotFound("not found"))
 
     with pytest.raises(UnknownJob):
-        await build_settler(diemjobs).settle(stored, write_on)
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)

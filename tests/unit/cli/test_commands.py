@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from diem_operator.cli import main
-from diem_operator.cli.api_command import api
+from diem_operator.cli.api_command import api, count_connections
 from diem_operator.cli.api_command import read_settings as read_api_settings
 from diem_operator.cli.operator_command import operator
 from diem_operator.cli.operator_command import read_settings as read_operator_settings
@@ -24,6 +24,7 @@ from diem_operator.settings import (
     KeySettings,
     LeaseSettings,
     OperatorSettings,
+    RateSettings,
     Tenant,
 )
 
@@ -107,6 +108,9 @@ def test_flags_of_the_api() -> None:
         *("--namespace", "team-a", "--serve-own-namespace"),
         *("--tls-certificate-file", "tls.crt", "--tls-key-file", "tls.key"),
         *("--probe-host", "127.0.0.1", "--probe-port", "0"),
+        *("--failed-keys-rate", "0.5", "--failed-keys-burst", "7", "--key-rate", "20", "--key-burst", "40"),
+        *("--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "2001:db8::/32"),
+        *("--max-operations", "8", "--max-queued-operations", "9", "--max-connections", "10"),
     )
     assert settings == ApiSettings(
         host="127.0.0.1",
@@ -117,7 +121,31 @@ def test_flags_of_the_api() -> None:
         missing_key_status=403,
         drain_seconds=0,
         namespaces=("team-a",),
+        failed_keys=RateSettings(per_second=0.5, burst=7),
+        key_requests=RateSettings(per_second=20, burst=40),
+        trusted_proxies=("10.0.0.0/8", "2001:db8::/32"),
+        max_operations=8,
+        max_queued_operations=9,
+        max_connections=10,
     )
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "proxy.example.com"])
+def test_proxies_that_are_no_address_range_are_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=text):
+        read_api("--trusted-proxy", text)
+
+
+def test_proxies_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIEM_API_TRUSTED_PROXIES", "10.0.0.0/8 192.0.2.1")
+
+    assert read_api().trusted_proxies == ("10.0.0.0/8", "192.0.2.1")
+
+
+def test_watches_and_operations_all_have_a_connection() -> None:
+    assert count_connections(ApiSettings()) == 50
+    served = ApiSettings(namespaces=tuple(f"team-{number}" for number in range(40)), max_operations=8)
+    assert count_connections(served) >= 2 * 40 + 8
 
 
 @pytest.mark.parametrize("flag", ["--tls-certificate-file", "--tls-key-file"])

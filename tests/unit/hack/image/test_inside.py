@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hack.image.inside.bill import add_packages, describe
+from hack.image.inside.bill import add_components, describe, describe_python
 from hack.image.inside.layout import Layout
 from hack.image.inside.leftovers import drop_privileges, parse_mounts, remove_before_packages, set_times
-from hack.image.inside.packages import parse_libraries, parse_packages, read_owners
+from hack.image.inside.packages import find_owner, parse_libraries, parse_packages, read_owners
 
 STATUS = """Package: libc6
 Status: install ok installed
@@ -53,11 +53,28 @@ def test_package_is_known_by_its_url() -> None:
 def test_bill_keeps_what_was_on_it(tmp_path: Path) -> None:
     sbom = tmp_path / "sbom.json"
     sbom.write_text(json.dumps({"specVersion": "1.6", "components": [{"name": "kopf"}]}))
-    add_packages(sbom, parse_packages(STATUS), distribution="debian-12")
+    add_components(sbom, [describe(one, distribution="debian-12") for one in parse_packages(STATUS)])
+    add_components(sbom, [describe_python("3.11.7")])
 
     content = json.loads(sbom.read_text())
-    assert [one["name"] for one in content["components"]] == ["kopf", "libc6"]
+    assert [one["name"] for one in content["components"]] == ["kopf", "libc6", "python"]
     assert content["specVersion"] == "1.6"
+
+
+def test_python_that_is_no_package_is_known_by_what_scanners_look_for() -> None:
+    component = describe_python("3.11.7")
+
+    assert component["purl"] == "pkg:generic/python@3.11.7"
+    assert component["cpe"].split(":")[3:6] == ["python", "python", "3.11.7"]
+
+
+def test_file_that_no_package_brought_has_no_owner(tmp_path: Path) -> None:
+    for name in ("packaged", "built"):
+        (tmp_path / name).touch()
+    (tmp_path / "python3.11-minimal.list").write_text(f"{tmp_path / 'packaged'}\n")
+
+    owners = [find_owner(tmp_path / name, tmp_path) for name in ("packaged", "built")]
+    assert owners == ["python3.11-minimal", None]
 
 
 @pytest.mark.parametrize(

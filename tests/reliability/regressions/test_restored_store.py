@@ -13,6 +13,7 @@ from tests.integration.conftest import apply_crds
 from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.history import find_outcome
 from tests.reliability.installation import Site
+from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre
 from tests.reliability.stage import Stage
@@ -64,6 +65,7 @@ def check_jobs(stage: Stage, *, outcomes: list[str]) -> None:
     assert sorted(find_outcome(job) for job in stage.list_jobs("etl")) == sorted(outcomes)
 
 
+@long_form
 def test_run_that_was_started_after_the_snapshot_never_was(own_theatre: Theatre, tmp_path: Path) -> None:
     with own_theatre.stage() as stage:
         stage.create(make_diemjob("etl"))
@@ -88,6 +90,7 @@ def test_run_that_was_started_after_the_snapshot_never_was(own_theatre: Theatre,
         check_jobs(stage, outcomes=["Complete", "Complete"])
 
 
+@long_form
 def test_run_that_ended_after_the_snapshot_goes_on(own_theatre: Theatre, tmp_path: Path) -> None:
     with own_theatre.stage() as stage:
         stage.create(make_diemjob("etl"))
@@ -125,6 +128,7 @@ def test_stop_that_the_snapshot_does_not_know_can_be_repeated(own_theatre: Theat
         check_jobs(stage, outcomes=[])
 
 
+@long_form
 def test_diemjob_that_the_snapshot_does_not_know_is_forgotten(own_theatre: Theatre, tmp_path: Path) -> None:
     with own_theatre.stage() as stage:
         stage.create(make_diemjob("other"))

@@ -1,0 +1,144 @@
+"""The judge of the stories: each rule, broken once, is complained of; what is right is not."""
+
+from typing import Any
+
+import pytest
+
+from tests.reliability.history import History, RunKey, Told
+from tests.reliability.oracle import describe_end, judge
+from tests.reliability.proxy.calls import Call, Exchange
+from tests.reliability.witness import Seen
+
+RUN = RunKey("uid-etl", "r1")
+
+
+class Past:
+    """A history, written version by version."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.exchanges: list[Exchange] = []
+        self.told = Told(labels={RUN: "first"})
+
+    def diemjob(self, *runs: dict[str, Any], kind: str = "MODIFIED") -> "Past":
+        status = {"phase": runs[0]["phase"], "run": runs[0], "runs": list(runs[1:])} if runs else {}
+        raw = {"metadata": {"name": "etl", "uid": "uid-etl"}, "spec": {"state": "running"}, "status": status}
+        return self._see("diemjobs", kind, raw)
+
+    def job(self, uid: str = "job-1", *, run_id: str = "r1", outcome: str = "", kind: str = "MODIFIED") -> "Past":
+        owner = {"kind": "DiemJob", "name": "etl", "uid": "uid-etl", "controller": True}
+        metadata = {"name": uid, "uid": uid, "ownerReferences": [owner], "annotations": {"diem.io/run-id": run_id}}
+        conditions = [{"type": outcome, "status": "True"}] if outcome else []
+        return self._see("jobs", kind, {"metadata": metadata, "status": {"conditions": conditions}})
+
+    def foreign_job(self, version: str, *, kind: str = "MODIFIED") -> "Past":
+        return self._see("jobs", kind, {"metadata": {"name": "x", "uid": "foreign", "resourceVersion": version}})
+
+    def write(self, process: int, resource: str, *, holder: str | None = None) -> "Past":
+        order = 2 * len(self.exchanges)
+        verb = "update" if resource == "leases" else "patch"
+        call = Call(
+            client="operator", process=process, index=order, method="", path="", query={}, verb=verb, resource=resource
+        )
+        answered = {} if holder is None else {"spec": {"holderIdentity": holder}}
+        self.exchanges.append(Exchange(call=call, received=order, completed=order + 1, status=200, answered=answered))
+        return self
+
+    def judged(self) -> list[str]:
+        return judge(self.history)
+
+    @property
+    def history(self) -> History:
+        return History(seen=self.seen, exchanges=self.exchanges, told=self.told)
+
+    def _see(self, resource: str, kind: str, raw: dict[str, Any]) -> "Past":
+        revision = len(self.seen) + 1
+        raw["metadata"].setdefault("resourceVersion", str(revision))
+        self.seen.append(Seen(resource, kind, raw, revision))
+        return self
+
+
+def run(phase: str, *, run_id: str = "r1", reason: str = "", job: str = "job-1") -> dict[str, Any]:
+    return {"id": run_id, "phase": phase, "reason": reason, "jobUid": job}
+
+
+def completed() -> Past:
+    return Past().job().diemjob(run("Running")).job(outcome="Complete").diemjob(run("Completed"))
+
+
+def test_run_that_completes_is_fine() -> None:
+    past = completed()
+
+    assert past.judged() == []
+    assert describe_end(past.history)["etl"]["runs"] == [("first", "Completed", "", 1)]
+
+
+def test_run_that_is_stopped_is_fine() -> None:
+    past = Past().job().diemjob(run("Running")).diemjob(run("Stopping"))
+    past.job(kind="DELETED").diemjob(run("Stopped", reason="StopRequested"))
+    past.told.stopped.add(RUN)
+
+    assert past.judged() == []
+
+
+WRONG = {
+    "second-job": (completed().job("job-2", outcome="Complete"), "has 2 Jobs"),
+    "two-at-once": (
+        completed()
+        .job("job-2", run_id="r2")
+        .job("job-3", run_id="r3")
+        .diemjob(run("Running", run_id="r2", job="job-2")),
+        "unfinished at the same time",
+    ),
+    "start-forgotten": (Past().diemjob(), "is not in the history"),
+    "start-without-a-job": (Past().diemjob(run("Failed", reason="JobDeleted")), "never had a Job"),
+    "told-stopped-too-early": (
+        Past().job().diemjob(run("Stopped", reason="StopRequested")).job(kind="DELETED"),
+        "was called Stopped while",
+    ),
+    "end-taken-back": (completed().diemjob(run("Running")), "was over as"),
+    "completed-without-a-job-that-did": (
+        Past().job().job(outcome="Failed").diemjob(run("Completed")),
+        "no Job of it completed",
+    ),
+    "orphan": (completed().diemjob(kind="DELETED"), "left of a DiemJob that is gone"),
+    "job-that-nobody-knows": (completed().job("job-2", run_id="r2"), "knows nothing of it"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_complained_of(name: str) -> None:
+    past, complaint = WRONG[name]
+
+    assert any(complaint in each for each in past.judged()), past.judged()
+
+
+def test_stop_that_did_nothing_is_complained_of() -> None:
+    past = Past().job().diemjob(run("Running"))
+    past.told.stopped.add(RUN)
+
+    assert len(past.judged()) == 2
+
+
+@pytest.mark.parametrize("kind", ["MODIFIED", "DELETED"])
+def test_foreign_object_that_was_touched_is_complained_of(kind: str) -> None:
+    past = Past().foreign_job("1").foreign_job("2", kind=kind)
+    past.told = Told(foreign={"foreign": "1"})
+
+    assert len(past.judged()) == 1
+
+
+def test_only_the_leader_may_write() -> None:
+    past = Past().write(1, "leases", holder="a").write(1, "diemjobs/status").write(2, "leases", holder="b")
+    past.told = Told()
+    assert past.write(2, "diemjobs/status").judged() == []
+
+    assert past.write(1, "events").judged() == []
+    assert past.write(1, "diemjobs/status").judged() != []
+
+
+def test_nobody_may_write_before_anybody_leads() -> None:
+    past = Past().write(1, "jobs")
+    past.told = Told()
+
+    assert past.judged() != []
