@@ -126,7 +126,7 @@ class Program:
             return 0, ""
         return answer.status_code, answer.text
 
-    def wait_ready(self, *, within_seconds: float = 30.0) -> None:
+    def wait_ready(self, *, within_seconds: float = 60.0) -> None:
         eventually(f"{self.name} is ready", lambda: self.ask("/readyz")[0] == 200, within_seconds=within_seconds)
 
     @property

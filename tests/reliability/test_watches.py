@@ -35,11 +35,11 @@ ALWAYS: dict[str, Callable[[], Fault]] = {
     "without bookmarks": lambda: Watching(without_bookmarks),
     "ended after each event": lambda: Watching(ended(after=1)),
     "broken after each event": lambda: Watching(ended(after=1, is_reset=True)),
-    "rewound to its beginning": lambda: Rewound(lambda: "1"),
 }
 """What watches do from their first to their last."""
 
 ONCE: dict[str, Callable[[], Fault]] = {
+    "rewound to its beginning": lambda: Rewound(lambda: "1"),
     "ended with 410": lambda: Watching(failed(410, after=2)),
     "ended with 500": lambda: Watching(failed(500, after=2)),
     "ended with 429": lambda: Watching(failed(429, after=2)),

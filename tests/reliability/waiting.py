@@ -6,7 +6,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.05
 
 
-def eventually(what: str, holds: Callable[[], bool], *, within_seconds: float = 30.0) -> None:
+def eventually(what: str, holds: Callable[[], bool], *, within_seconds: float = 60.0) -> None:
     """Return as soon as it holds.
 
     Raises:
