@@ -14,8 +14,8 @@ from aiohttp import web
 
 from diem_operator.metrics import Refusal
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Of a request whose headers are not complete. A limit on lines and one on their number alone would allow 1 MB."""
+MAX_HEAD_BYTES: Final = 32 * 1024
+"""Of a request whose headers are not complete. The limits on lines and on their number alone would allow 1 MB."""
 
 MAX_AHEAD: Final = 2
 """Requests on a connection that wait for the answer before them; further bytes stay in the socket."""

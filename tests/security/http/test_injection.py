@@ -154,8 +154,8 @@ def test_nothing_that_is_written_begins_a_line_of_the_log(api: AttackedApi, team
     job = f"written-to-{LINES.index(text)}"
     team.apply_job(job, parameters=[{"name": "TEXT"}])
     bodies = [
-        {"id": job, "action": "start"},
         {"id": job, "action": "start", "parameters": {"TEXT": f"x{text}forged"}},
+        {"id": job, "action": "start"},
         {"id": f"{job}{text}forged", "action": "start"},
         {"id": job, "action": f"start{text}forged"},
         {"id": job, "action": "start", "parameters": {f"X{text}forged": "y"}},

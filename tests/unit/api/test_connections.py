@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from diem_operator.api import connections
-from diem_operator.api.connections import MAX_HEAD_BYTES, find_max_open
+from diem_operator.api.connections import MAX_HEAD_BYTES, BoundedConnection, Connections, find_max_open
+from diem_operator.metrics import Refusal
 from diem_operator.model.diemjob import Phase
 from tests.unit.api.objects import make_diemjob_in
 from tests.unit.api.service import QUICK, Service, running_service
@@ -160,6 +162,42 @@ async def test_answers_that_nobody_reads_end_the_connection(service: Service, mo
     assert service.read_metric("diem_api_refusals_total", kind="unread") == 1
     await wait_for_count(service, 0)
     writer.close()
+
+
+class SlowCaller(asyncio.Transport):
+    """The end of a connection whose buffers are full when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_aborted = False
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def close(self) -> None:
+        pass
+
+
+async def test_caller_that_reads_late_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.02)
+    refused: list[Refusal] = []
+    caller, bounds = SlowCaller(), Connections(max_open=1, observe_refusal=refused.append)
+    connection = BoundedConnection(web.Server(answer), connections=bounds, loop=asyncio.get_running_loop())
+    connection.connection_made(caller)
+    connection.pause_writing()
+    connection.resume_writing()
+    await asyncio.sleep(0.05)
+    assert (caller.is_aborted, refused) == (False, [])
+
+    connection.pause_writing()
+    await asyncio.sleep(0.05)
+
+    assert (caller.is_aborted, refused) == (True, [Refusal.UNREAD])
+    connection.connection_lost(None)
+
+
+async def answer(_: web.BaseRequest) -> web.StreamResponse:
+    return web.Response()
 
 
 async def test_requests_sent_ahead_are_answered_in_order(service: Service) -> None:

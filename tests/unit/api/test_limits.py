@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from diem_operator.metrics import Refusal
 from diem_operator.model.diemapikey import Compatibility, StatusCodes
 from diem_operator.settings import ApiSettings, RateSettings
 from tests.unit.api.objects import make_diemjob
@@ -124,3 +125,9 @@ async def test_paths_without_keys_have_no_limit() -> None:
         await exhaust(service)
 
         assert (await service.send("GET", "/healthz")).status == 200
+
+
+async def test_refusals_are_counted_from_0_on(service: Service) -> None:
+    counts = {kind: service.read_metric("diem_api_refusals_total", kind=kind) for kind in Refusal}
+
+    assert counts == dict.fromkeys(Refusal, 0)

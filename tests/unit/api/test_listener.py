@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from diem_operator.api.listener import LOGGED_AT_ONCE
 from tests.unit.api.service import QUICK, Service, running_service
 
 HIDDEN = "a-value-that-no-log-may-show"
@@ -118,3 +119,31 @@ async def test_connection_is_kept_for_the_next_request(service: Service) -> None
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"ok\n")
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 404, id="chunks"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 404, id="upgrade"),
+        pytest.param(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 404, id="tunnel"),
+    ],
+)
+async def test_nothing_is_read_behind_what_could_be_read_in_two_ways(
+    service: Service, request_bytes: bytes, status: int
+) -> None:
+    answer = await talk(service, request_bytes + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_log_is_not_flooded_by_what_cannot_be_read(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(3 * LOGGED_AT_ONCE):
+        await talk(service, b"nonsense\r\n\r\n")
+
+    lines = [record for record in caplog.records if "cannot be read" in record.message]
+    assert LOGGED_AT_ONCE <= len(lines) < 2 * LOGGED_AT_ONCE
+    assert service.read_metric("diem_api_refusals_total", kind="unreadable") == 3 * LOGGED_AT_ONCE
