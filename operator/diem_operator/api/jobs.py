@@ -17,8 +17,9 @@ from diem_operator.access.registry import KeyEntry
 from diem_operator.api.answers import Reply
 from diem_operator.api.cache import JobCache, Predicate
 from diem_operator.api.command import Command, derive_run_id
-from diem_operator.api.errors import UnknownJob
+from diem_operator.api.errors import Problem, UnknownJob
 from diem_operator.api.settling import Attempt, BadParameters, Decision, Settled, Settler
+from diem_operator.cluster.errors import ClusterError
 from diem_operator.model.diemapikey import Action
 from diem_operator.model.diemjob import DiemJob, Phase
 from diem_operator.model.names import RunId
@@ -96,7 +97,15 @@ class JobDesk:
     async def _reply(self, command: Command, settled: Settled, entry: KeyEntry, is_effective: Predicate) -> Reply:
         latest = await self._wait(command, settled.diemjob, is_effective)
         is_live = settled.is_live and latest is settled.diemjob
-        confirmed = await self._confirm(latest, entry, is_live=is_live)
+        try:
+            confirmed = await self._confirm(latest, entry, is_live=is_live)
+        except UnknownJob:
+            raise
+        except (Problem, ClusterError):
+            # What was written was carried out: no answer may tell the caller to send it again.
+            if not settled.is_written:
+                raise
+            confirmed = settled.diemjob
         return Reply(diemjob=confirmed, message=settled.message, run_id=settled.run_id)
 
     async def _wait(self, command: Command, diemjob: DiemJob, is_reached: Predicate) -> DiemJob:

@@ -20,7 +20,7 @@ from diem_operator.api.cache import JobCache
 from diem_operator.api.errors import Problem, ProblemKind, UnknownJob
 from diem_operator.api.gate import FairGate
 from diem_operator.api.live import LiveReader
-from diem_operator.cluster.errors import Conflict, NotFound, OutcomeUnknown
+from diem_operator.cluster.errors import ClusterError, Conflict, NotFound, OutcomeUnknown
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import RunId
@@ -106,9 +106,20 @@ class Settler:
             elif attempt.is_live or _is_good_for_now(decision):
                 return _conclude(attempt, decision)
             may_be_stored = attempt.may_be_stored or isinstance(last_error, OutcomeUnknown)
-            latest = await self.read(diemjob.key, subject=subject)
+            latest = await self._read_again(diemjob.key, subject=subject, may_be_stored=may_be_stored)
             attempt = Attempt(diemjob=latest, is_live=True, may_be_stored=may_be_stored)
-        raise _give_up(last_error) from last_error
+        raise _give_up(may_be_stored=attempt.may_be_stored) from last_error
+
+    async def _read_again(self, key: ObjectKey, *, subject: str, may_be_stored: bool) -> DiemJob:
+        """Read after a write that failed; where that may be stored, no answer may say that it is not."""
+        try:
+            return await self.read(key, subject=subject)
+        except UnknownJob:
+            raise
+        except (Problem, ClusterError) as error:
+            if may_be_stored:
+                raise _give_up(may_be_stored=True) from error
+            raise
 
     async def read(self, key: ObjectKey, *, subject: str) -> DiemJob:
         """Return the DiemJob as it is now.
@@ -150,8 +161,8 @@ def _conclude(attempt: Attempt, decision: NoChange | Refusal | BadParameters) ->
     return Settled(diemjob=attempt.diemjob, message=decision.message, run_id=decision.run_id, is_live=attempt.is_live)
 
 
-def _give_up(error: Conflict | OutcomeUnknown | None) -> Problem:
-    if isinstance(error, OutcomeUnknown):
+def _give_up(*, may_be_stored: bool) -> Problem:
+    if may_be_stored:
         return Problem(
             ProblemKind.CLUSTER_UNAVAILABLE,
             "the cluster does not say whether the command was carried out; ask for the status before trying again",

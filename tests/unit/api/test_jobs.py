@@ -13,7 +13,7 @@ from diem_operator.api.errors import Problem, ProblemKind, UnknownJob
 from diem_operator.api.jobs import JobDesk, has_begun, has_ended
 from diem_operator.api.live import LiveReader
 from diem_operator.api.settling import Settler
-from diem_operator.cluster.errors import Conflict, OutcomeUnknown
+from diem_operator.cluster.errors import Conflict, NotFound, OutcomeUnknown
 from diem_operator.model.diemapikey import Action
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus, ParameterDeclaration, Phase, State
 from diem_operator.model.names import RunId
@@ -305,6 +305,36 @@ async def test_end_that_was_waited_for_is_confirmed_by_a_live_read(office: Offic
 
     await asyncio.wait_for(asking, 1)
     assert office.diemjobs.gets == [NIGHTLY]
+
+
+async def test_command_that_was_carried_out_is_acknowledged_although_its_effect_cannot_be_read(office: Office) -> None:
+    office.store(make_diemjob_in(Phase.RUNNING))
+    asking = await office.ask_and_wait(Action.STOP)
+    office.diemjobs.failures.append(OutcomeUnknown("no answer"))
+
+    office.operate(Phase.STOPPED)
+
+    reply = await asyncio.wait_for(asking, 1)
+    assert (reply.message, reply.diemjob.spec.state) == ("job stopped", State.STOPPED)
+
+
+async def test_status_that_cannot_be_read_is_no_answer(office: Office) -> None:
+    office.store(make_diemjob_in(Phase.COMPLETED))
+    office.diemjobs.failures.append(OutcomeUnknown("no answer"))
+
+    with pytest.raises(OutcomeUnknown):
+        await office.ask(Action.STATUS)
+
+
+async def test_job_that_is_gone_when_the_effect_is_read_is_unknown(office: Office) -> None:
+    office.store(make_diemjob_in(Phase.RUNNING))
+    asking = await office.ask_and_wait(Action.STOP)
+    office.diemjobs.failures.append(NotFound("gone"))
+
+    office.operate(Phase.STOPPED)
+
+    with pytest.raises(UnknownJob):
+        await asyncio.wait_for(asking, 1)
 
 
 async def test_answer_to_a_write_needs_no_live_read_although_it_may_last(office: Office) -> None:

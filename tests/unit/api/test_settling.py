@@ -129,6 +129,23 @@ async def test_outcome_that_stays_unknown_is_told_as_such(diemjobs: FakeEndpoint
     assert refusal.value.kind is ProblemKind.CLUSTER_UNAVAILABLE
 
 
+async def test_command_that_may_be_stored_is_never_said_not_to_be(diemjobs: FakeEndpoint[DiemJob]) -> None:
+    stored = diemjobs.store(make_diemjob())
+    too_many = Problem(ProblemKind.TOO_MANY_REQUESTS, "the commands of this key took too long")
+    diemjobs.failures.extend([OutcomeUnknown("no answer"), too_many])
+
+    with pytest.raises(Problem, match="does not say whether the command was carried out"):
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
+
+
+async def test_command_that_is_not_stored_may_be_told_to_wait(diemjobs: FakeEndpoint[DiemJob]) -> None:
+    stored = diemjobs.store(make_diemjob())
+    diemjobs.failures.extend([Conflict("changed"), Problem(ProblemKind.TOO_MANY_REQUESTS, "wait")])
+
+    with pytest.raises(Problem, match="wait"):
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
+
+
 @pytest.mark.parametrize(
     ("decision", "kind"),
     [
