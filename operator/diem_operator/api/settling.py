@@ -103,6 +103,10 @@ class Settler:
                     return await self._write(attempt.diemjob, decision, subject=subject)
                 except (Conflict, OutcomeUnknown) as error:
                     last_error = error
+                except (Problem, ClusterError) as error:
+                    if attempt.may_be_stored:
+                        raise _give_up(may_be_stored=True) from error
+                    raise
             elif attempt.is_live or _is_good_for_now(decision):
                 return _conclude(attempt, decision)
             may_be_stored = attempt.may_be_stored or isinstance(last_error, OutcomeUnknown)

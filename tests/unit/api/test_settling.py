@@ -138,6 +138,14 @@ async def test_command_that_may_be_stored_is_never_said_not_to_be(diemjobs: Fake
         await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
 
 
+async def test_second_write_that_is_refused_says_nothing_of_the_first(diemjobs: FakeEndpoint[DiemJob]) -> None:
+    stored = diemjobs.store(make_diemjob())
+    diemjobs.failures.extend([OutcomeUnknown("no answer"), None, Forbidden("no")])
+
+    with pytest.raises(Problem, match="does not say whether the command was carried out"):
+        await build_settler(diemjobs).settle(stored, write_on, subject=SUBJECT)
+
+
 async def test_command_that_is_not_stored_may_be_told_to_wait(diemjobs: FakeEndpoint[DiemJob]) -> None:
     stored = diemjobs.store(make_diemjob())
     diemjobs.failures.extend([Conflict("changed"), Problem(ProblemKind.TOO_MANY_REQUESTS, "wait")])
