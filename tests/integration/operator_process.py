@@ -85,7 +85,7 @@ class OperatorProcess:
 def running_operator(kubeconfig: Path, directory: Path, *arguments: str) -> Iterator[OperatorProcess]:
     """Run an operator while the block runs; at its end it is told to go, so that it does not keep the lease."""
     log_file = directory / f"operator-{time.monotonic_ns()}.log"
-    port = _find_free_port()
+    port = find_free_port()
     command = [sys.executable, "-m", "diem_operator", "operator", f"--kubeconfig={kubeconfig}"]
     command += ["--probe-host=127.0.0.1", f"--probe-port={port}", *arguments]
     with log_file.open("wb") as log:
@@ -103,7 +103,8 @@ def _start(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """Return a port that nothing listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

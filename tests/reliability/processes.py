@@ -4,7 +4,6 @@ each death; between each and the API server stands a proxy of its own."""
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 import requests
 
+from tests.integration.operator_process import find_free_port
 from tests.localcluster.kubeconfig import write_token_kubeconfig
 from tests.reliability.proxy import FaultProxy
 from tests.reliability.waiting import eventually
@@ -25,13 +25,6 @@ QUICK_LEASE = ("--lease-duration=3", "--lease-renew=0.5", "--lease-poll=0.1")
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 0.1
 """How soon a process that died is there again, as a container is after its first crash."""
-
-
-def find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass

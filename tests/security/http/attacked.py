@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import requests
 from diem_operator.access.tokens import hash_token
 from tests.integration.identities import API_ACCOUNT, SYSTEM_NAMESPACE
 from tests.integration.manifests import make_apikey, make_diemjob, with_field
-from tests.integration.operator_process import eventually
+from tests.integration.operator_process import eventually, find_free_port
 from tests.localcluster import LocalCluster
 from tests.security.http.wire import WireAnswer, ask, build_request, command
 
@@ -126,7 +125,7 @@ class Team:
 def attacked_api(cluster: LocalCluster, kubeconfig: Path, directory: Path, *arguments: str) -> Iterator[AttackedApi]:
     """Run the API while the block runs; it must have lived until then."""
     log_file = directory / f"api-{secrets.token_hex(4)}.log"
-    port, probe_port = _find_free_port(), _find_free_port()
+    port, probe_port = find_free_port(), find_free_port()
     command_line = [sys.executable, "-m", "diem_operator", "api", f"--kubeconfig={kubeconfig}", "--host=127.0.0.1"]
     command_line += [f"--port={port}", "--probe-host=127.0.0.1", f"--probe-port={probe_port}", "--drain=0"]
     command_line += ["--log-level=debug", "--log-format=json", *arguments]
@@ -160,10 +159,3 @@ def _is_ready(api: AttackedApi) -> bool:
         return requests.get(f"http://127.0.0.1:{api.probe_port}/readyz", timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import requests
 from diem_operator.api.endpoint import PATH
 from tests.integration.identities import API_ACCOUNT, OPERATOR_ACCOUNT, issue_kubeconfig
 from tests.integration.manifests import make_apikey, make_diemjob, with_field
-from tests.integration.operator_process import OperatorProcess, eventually, running_operator
+from tests.integration.operator_process import OperatorProcess, eventually, find_free_port, running_operator
 from tests.localcluster import LocalCluster
 
 JOB = "nightly-load"
@@ -114,7 +113,7 @@ def installed(cluster: LocalCluster, directory: Path) -> Iterator[Installation]:
 
 @contextmanager
 def _running_api(kubeconfig: Path, log_file: Path) -> Iterator[int]:
-    port, probe_port = _find_free_port(), _find_free_port()
+    port, probe_port = find_free_port(), find_free_port()
     command = [sys.executable, "-m", "diem_operator", "api", f"--kubeconfig={kubeconfig}", "--host=127.0.0.1"]
     command += [f"--port={port}", "--probe-host=127.0.0.1", f"--probe-port={probe_port}", "--drain=0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
@@ -135,10 +134,3 @@ def _is_ready(process: subprocess.Popen[bytes], log_file: Path, probe_port: int)
         return requests.get(f"http://127.0.0.1:{probe_port}/readyz", timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
