@@ -102,7 +102,6 @@ class Site:
         operators: int = 1,
         arguments: Sequence[str] = (),
         api_arguments: Sequence[str] = (),
-        sources: Sequence[Path | None] = (),
         is_direct: bool = False,
     ) -> Iterator[Installation]:
         """Make a namespace and processes, not yet started; take everything away at the end.
@@ -111,7 +110,6 @@ class Site:
             operators: how many replicas.
             arguments: more flags of the operators.
             api_arguments: more flags of the API.
-            sources: the source roots that replicas run from, where not from this checkout.
             is_direct: no proxy between them and the API server, as its own work would be measured too.
         """
         name = f"story-{uuid4().hex[:8]}"
@@ -123,8 +121,6 @@ class Site:
                 self._prepare(stack, f"operator-{place + 1}-{name}", "operator", flags, is_direct=is_direct)
                 for place in range(operators)
             ]
-            for replica, source in zip(replicas, sources, strict=False):
-                replica.source = source
             api_flags = (f"--namespace={name}", *api_arguments)
             api = self._prepare(stack, f"api-{name}", "api", api_flags, is_direct=is_direct)
             installation = Installation(namespace=name, kube=self.kube, farm=self.farm, operators=replicas, api=api)
@@ -177,8 +173,3 @@ def find_token(kube: Kube, namespace: str, key: str) -> str:
         return ""
     secret = kube.get("secrets", namespace, status["secretName"])
     return base64.b64decode(secret["data"]["token"]).decode()
-
-
-def write_token(program: Program, token: str) -> None:
-    """Replace the token that a program reads from its file."""
-    (program.directory / f"{program.name}.token").write_text(token)
