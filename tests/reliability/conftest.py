@@ -8,6 +8,7 @@ import pytest
 from tests.integration.conftest import apply_crds
 from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.installation import Site
+from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 
 HERE = Path(__file__).parent
@@ -32,9 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def story_cluster() -> Iterator[LocalCluster]:
     with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
         apply_crds(cluster)
-        # The garbage collector looks for new resources twice a minute only, and at its start.
-        assert cluster.controller_manager is not None
-        cluster.controller_manager.restart()
+        restart_garbage_collector(cluster)
         yield cluster
 
 

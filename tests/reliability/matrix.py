@@ -15,7 +15,7 @@ import pytest
 
 from tests.reliability.proxy import Call, Exchange
 
-AT_ONCE = 6
+AT_ONCE = 10
 MANY_RENEWALS = 2
 IS_LONG = os.environ.get("DIEM_RELIABILITY", "short") == "long"
 ONLY = os.environ.get("DIEM_RELIABILITY_CASE", "")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from tests.localcluster import LocalCluster
 from tests.reliability.history import RunKey, find_outcome
 from tests.reliability.kube import KubeError
 from tests.reliability.scene import Raw, Scene
@@ -30,6 +31,12 @@ def make_suspended_job(name: str) -> Raw:
     """Return a Job that nobody ever changes: not even the Job controller, once it has seen it."""
     pod = make_diemjob(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return {"metadata": {"name": name}, "spec": {"suspend": True, "template": {"spec": pod}}}
+
+
+def restart_garbage_collector(cluster: LocalCluster) -> None:
+    """Let it know a kind of resource that was made just now; by itself it looks for new ones twice a minute only."""
+    assert cluster.controller_manager is not None
+    cluster.controller_manager.restart()
 
 
 @dataclass

@@ -4,10 +4,9 @@ each death; between each and the API server stands a proxy of its own."""
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import requests
 
 from tests.integration.operator_process import find_free_port
 from tests.localcluster.kubeconfig import write_token_kubeconfig
+from tests.reliability.lives import Life, fork_program, spawn_program
 from tests.reliability.proxy import FaultProxy
 from tests.reliability.waiting import eventually
 
@@ -55,7 +55,7 @@ class Program:
     probe_port: int = field(default_factory=find_free_port)
     lives: int = 0
     deaths: int = 0
-    _process: subprocess.Popen[bytes] | None = None
+    _life: Life | None = None
     _keeper: threading.Thread | None = None
     _is_wanted: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,16 +75,14 @@ class Program:
     def start(self) -> None:
         """Start it, and start it again whenever it ends, until `stop`."""
         self._is_wanted = True
-        self._spawn()
+        self._begin_life()
         if self._keeper is None:
             self._keeper = threading.Thread(target=self._keep, name=f"keeper of {self.name}", daemon=True)
             self._keeper.start()
 
     def kill(self) -> None:
         """End it as a crash does; it is started again."""
-        process = self._process
-        if process is not None:
-            process.send_signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -92,24 +90,21 @@ class Program:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def stop(self, *, is_killed: bool = False) -> int | None:
-        """End it for good; return its exit code."""
+    def stop(self, *, is_killed: bool = False) -> None:
+        """End it for good."""
         with self._lock:
             self._is_wanted = False
-            process = self._process
-        if process is None:
-            return None
-        self._signal(signal.SIGKILL if is_killed else signal.SIGTERM)
-        self._signal(signal.SIGCONT)
-        try:
-            code = process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+            life = self._life
+        if life is None:
+            return
+        life.send_signal(signal.SIGKILL if is_killed else signal.SIGTERM)
+        life.send_signal(signal.SIGCONT)
+        if not life.wait(STOP_SECONDS):
+            life.send_signal(signal.SIGKILL)
+            life.wait(None)
         if self._keeper is not None:
             self._keeper.join()
             self._keeper = None
-        return code
 
     def ask(self, path: str) -> tuple[int, str]:
         """Return status and text of a probe; 0 while nothing listens."""
@@ -127,41 +122,39 @@ class Program:
         return "\ndiem_operator_leader 1.0" in self.ask("/metrics")[1]
 
     def _signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
+        if self._life is not None:
+            self._life.send_signal(number)
 
-    def _spawn(self) -> None:
+    def _begin_life(self) -> None:
         kubeconfig = self.directory / f"{self.name}.kubeconfig"
-        command = [*self._find_program(), self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
-        command += ["--probe-host=127.0.0.1", f"--probe-port={self.probe_port}"]
-        command += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else self.lease
+        arguments = [self.role, f"--kubeconfig={kubeconfig}", *self.arguments]
+        arguments += ["--probe-host=127.0.0.1", f"--probe-port={self.probe_port}"]
+        arguments += ["--host=127.0.0.1", f"--port={self.port}", "--drain=0"] if self.role == "api" else self.lease
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
-        if self.source is not None:
-            environment["PYTHONPATH"] = str(self.source)
-        with self._lock, self.log_file.open("ab") as log:
+        with self._lock:
             if not self._is_wanted:
                 return
             self.lives += 1
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-            self.proxy.process = self._process.pid
+            self._life = self._run(arguments, environment)
+            self.proxy.process = self._life.pid
 
-    def _find_program(self) -> list[str]:
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Life:
         if self.clock_offset_seconds:
-            return [sys.executable, "-m", "tests.reliability.skewed", str(self.clock_offset_seconds)]
-        return [sys.executable, "-m", "diem_operator"]
+            command = [sys.executable, "-m", "tests.reliability.skewed", str(self.clock_offset_seconds), *arguments]
+            return spawn_program(command, environment=environment, log_file=self.log_file)
+        if self.source is not None:
+            command = [sys.executable, "-m", "diem_operator", *arguments]
+            paths = {"PYTHONPATH": str(self.source)}
+            return spawn_program(command, environment={**environment, **paths}, log_file=self.log_file)
+        return fork_program(arguments, environment=environment, log_file=self.log_file)
 
     def _keep(self) -> None:
         while self._is_wanted:
-            process = self._process
-            assert process is not None
-            try:
-                process.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                continue
-            if self._is_wanted:
+            assert self._life is not None
+            if self._life.wait(0.1) and self._is_wanted:
                 self.deaths += 1
                 threading.Event().wait(RESTART_SECONDS)
-                self._spawn()
+                self._begin_life()
 
 
 def write_kubeconfig(program: Program, *, ca_file: Path, token: str, namespace: str, server: str = "") -> None:

@@ -1,5 +1,6 @@
 """What everybody in a story shares: one installation, what was told in it, and ways to look and to wait."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -102,8 +103,13 @@ class Scene:
         try:
             eventually(what, holds, within_seconds=self.patience_seconds)
         except AssertionError as error:
-            diemjobs = self.kube.list_all("diemjobs", self.namespace)
-            raise AssertionError(f"{error}; {[(each['spec'], each.get('status')) for each in diemjobs]}") from None
+            raise AssertionError(f"{error}\n{self._describe()}") from None
+
+    def _describe(self) -> str:
+        """Return the objects of the story as they are, for an error message."""
+        objects = [each for kind in ("diemjobs", "jobs", "pods") for each in self.kube.list_all(kind, self.namespace)]
+        parts = ("metadata", "spec", "status")
+        return "\n".join(json.dumps({part: each.get(part, {}) for part in parts}) for each in objects)
 
     def until_done(self, what: str, deed: Callable[[], T]) -> T:
         """Do something with the API server, again as long as that cannot be reached."""

@@ -11,7 +11,7 @@ from tests.integration.conftest import CRDS, apply_crds
 from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.installation import Site
 from tests.reliability.matrix import long_form
-from tests.reliability.people import make_diemjob
+from tests.reliability.people import make_diemjob, restart_garbage_collector
 from tests.reliability.playing import Theatre, conclude
 
 CRD = "diemjobs.diem.io"
@@ -99,6 +99,7 @@ def test_crd_is_removed_and_comes_back(own_theatre: Theatre) -> None:
         cluster.kubectl("delete", "crd", CRD)
         stage.pause(3)
         apply_crds(cluster)
+        restart_garbage_collector(cluster)
         stage.wait_until("the Jobs are gone", lambda: stage.kube.list_all("jobs", stage.namespace) == [])
         stage.forget("etl")
 

@@ -41,8 +41,7 @@ class Ledger(Truth):
             self.late.add(uid)
             return
         if not self._is_ours(raw):
-            self.orphans.add(uid)  # its DiemJob was deleted while the request was on its way
-            return
+            return  # its DiemJob was deleted while the request was on its way; Kubernetes removes it
         assert run_id not in self.made or run_id in self.excused, f"run {run_id} has a second Job"
         self.made.append(run_id)
         self._judge_other_jobs(raw)
@@ -71,7 +70,7 @@ class Ledger(Truth):
             assert is_finished(other), f"{run_id_of(raw)} is started while {run_id_of(other)} is unfinished"
 
     def _find_excused_uids(self) -> set[str]:
-        return self.late | self.hidden | self.foreign_uids | self.orphans
+        return self.late | self.hidden | self.foreign_uids
 
     def diemjob_changed(self, old: RawObject | None, new: RawObject | None) -> None:
         if old is None or new is None:

@@ -28,7 +28,6 @@ class Truth(Watcher):
         excused: ids that may run again: a known limit.
         doubtful: ids whose Job was deleted by hand before any status told of it; excused once the memory of it is lost.
         deleted_by_hand: ids whose Job somebody else deleted.
-        orphans: uids of Jobs that were made after their DiemJob had been deleted; Kubernetes removes them.
         hidden: uids of Jobs whose label somebody removed.
         bounded_out: ids that the history has no room for.
         endings: the conditions of finished Jobs by id.
@@ -54,7 +53,6 @@ class Truth(Watcher):
     excused: set[RunId] = field(default_factory=set)
     doubtful: set[RunId] = field(default_factory=set)
     deleted_by_hand: set[RunId] = field(default_factory=set)
-    orphans: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     endings: dict[RunId, set[str]] = field(default_factory=dict)
     state_starts: int = 0

@@ -10,22 +10,32 @@ from diem_operator.model.job import Job
 from diem_operator.planning.following import advance, finish_like
 from diem_operator.planning.ids import is_seen
 from diem_operator.planning.statuses import build_run_of_job, finish_run, settle, with_past_run, with_run
-from diem_operator.planning.steps import DeleteJob, Step, WriteStatus
+from diem_operator.planning.steps import DeleteJob, ObserveLive, Step, WriteStatus
 from diem_operator.planning.world import PostOutcome, World
 
 
 def record_unseen_jobs(world: World) -> Step | None:
-    """Record every owned Job whose run is unseen: one as the live run where none is live, the others as history."""
-    if not world.unseen_jobs:
+    """Record every owned Job whose run is unseen: one as the live run where none is live, the others as history.
+
+    One that is unfinished and will not be the live run may be gone already, and its run over for another reason.
+    """
+    jobs = [job for job in world.unseen_jobs if not _is_next(world, job)]
+    if not jobs:
         return None
-    jobs = list(world.unseen_jobs)
     latest = None if world.live else jobs.pop(0)
+    if not world.is_live and not all(job.is_finished for job in jobs):
+        return ObserveLive(reason="more than one Job is unfinished")
     status = world.diemjob.status
     for job in reversed(jobs):
         status = _record_past(world, status, job)
     if latest is not None:
         status = with_run(status, advance(world, build_run_of_job(status, latest), latest))
     return WriteStatus(status=settle(world, status))
+
+
+def _is_next(world: World, job: Job) -> bool:
+    """Whether this is the Job of the start that waits for the live run to end: it will be the live run's."""
+    return world.live is not None and world.due is not None and job.run_id == world.due.id and not job.is_finished
 
 
 def _record_past(world: World, status: DiemJobStatus, job: Job) -> DiemJobStatus:

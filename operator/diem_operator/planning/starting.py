@@ -1,7 +1,9 @@
 """Policies that create the Job of a run: gate by gate, and never twice.
 
 A POST whose outcome is unknown is repeated, unchanged, before anything else is decided for its DiemJob: until then
-neither "it runs" nor "it does not" is true, and every other decision would rest on one of the two.
+neither "it runs" nor "it does not" is true, and every other decision would rest on one of the two. Where that does not
+help for long, and the run is no longer wanted, the API server's own limit on requests tells: after it, what a read does
+not show was not made.
 """
 
 import msgspec
@@ -12,9 +14,9 @@ from diem_operator.planning.housekeeping import clean_up, rest
 from diem_operator.planning.ids import is_seen
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.parameters import check_parameters, check_template
-from diem_operator.planning.rules import StartRequest, build_next_number
+from diem_operator.planning.rules import StartRequest, build_next_number, is_stop_wanted
 from diem_operator.planning.statuses import build_submitted_run, finish_run, settle, with_run
-from diem_operator.planning.steps import CreateJob, Step, Wait, WriteStatus
+from diem_operator.planning.steps import CreateJob, ObserveLive, Step, Wait, WriteStatus
 from diem_operator.planning.world import Attempt, PostOutcome, World
 
 _SHOWN_FAILURES = 2
@@ -23,14 +25,32 @@ _SHOWN_FAILURES = 2
 _PERMANENT_OUTCOMES = {PostOutcome.REJECTED: reasons.JOB_REJECTED, PostOutcome.NAME_TAKEN: reasons.JOB_NAME_TAKEN}
 
 
+_PATIENT_FAILURES = 6
+"""Up to so many POSTs are made for a run that is no longer wanted; that is some 20 seconds."""
+
+REQUEST_TIMEOUT_SECONDS = 70.0
+"""The API server ends a request after 60 seconds unless it is told otherwise."""
+
+
 def settle_unknown_post(world: World) -> Step | None:
-    """Repeat a POST of unknown outcome."""
+    """Find out what became of a POST of unknown outcome: repeat it, or wait until nothing can come of it any more."""
     attempt = world.attempt
     if attempt is None or attempt.outcome is not PostOutcome.UNKNOWN:
         return None
     if any(job.run_id == attempt.request.id for job in world.owned):
         return None
+    if attempt.failures >= _PATIENT_FAILURES and not _is_wanted(world, attempt.request):
+        if attempt.age_seconds < REQUEST_TIMEOUT_SECONDS:
+            return Wait(seconds=REQUEST_TIMEOUT_SECONDS - attempt.age_seconds)
+        return None if world.is_live else ObserveLive(reason=f"whether run {attempt.request.id} has a Job is unknown")
     return _retry(world, attempt) or CreateJob(request=attempt.request, manifest=attempt.manifest)
+
+
+def _is_wanted(world: World, request: StartRequest) -> bool:
+    live = world.live
+    if live is not None and live.id == request.id:
+        return live.phase is Phase.SUBMITTED and not is_stop_wanted(world.diemjob.spec) and not world.is_superseded
+    return world.due is not None and world.due.id == request.id
 
 
 def start(world: World) -> Step | None:
@@ -57,6 +77,8 @@ def _find_next_step(world: World, request: StartRequest) -> Step:
     if world.has_jobs_of_older_uid or world.has_unfinished_job:
         message = "Jobs of an earlier run are still being removed"
         return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait()
+    if world.has_unknown_post_of_older_uid:
+        return ObserveLive(reason="a deleted DiemJob of this name may have a Job")
     again = None if attempt is None else _retry(world, attempt)
     return again or CreateJob(request=request, manifest=_build_manifest(world, request))
 

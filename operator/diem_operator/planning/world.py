@@ -40,6 +40,7 @@ class Attempt(Resource, frozen=True, kw_only=True):
         message: what the API server said, shortened.
         job: the Job, once it is known to be ours.
         retry_in_seconds: how long to wait before repeating it; not positive when it is time.
+        age_seconds: how long ago its answer came, or was given up.
         failures: how many POSTs for this run have not created it.
     """
 
@@ -50,6 +51,7 @@ class Attempt(Resource, frozen=True, kw_only=True):
     message: str = ""
     job: Job | None = None
     retry_in_seconds: float = 0
+    age_seconds: float = 0
     failures: int = 0
 
 
@@ -71,6 +73,8 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         diemjob: as read; its resourceVersion is the precondition of what is written.
         jobs: every known Job that a DiemJob of this name owns, whatever that DiemJob's uid.
         attempt: see Attempt.
+        has_unknown_post_of_older_uid: whether the last POST for a deleted DiemJob of this name may have made a Job, and
+            no live read has shown yet.
         inspection: see Inspection.
         is_live: whether diemjob and jobs were read from the API server after the decision before this one, so that
             absence proves something; otherwise they come from a cache.
@@ -81,6 +85,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
     now: datetime
     jobs: tuple[Job, ...] = ()
     attempt: Attempt | None = None
+    has_unknown_post_of_older_uid: bool = False
     inspection: Inspection | None = None
     is_live: bool = False
 

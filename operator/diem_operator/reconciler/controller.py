@@ -9,12 +9,13 @@ preconditions of the writes see to it. Only the leader runs; a standby merely ke
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import TypeVar
 
 import msgspec
 
-from diem_operator.cluster.errors import ClusterError
+from diem_operator.cluster.errors import ClusterError, OutcomeUnknown
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
@@ -35,6 +36,10 @@ T = TypeVar("T", DiemJob, Job)
 
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
+
+
+LIST_SECONDS = 1.0
+"""What a list needs to arrive, mostly; one that takes longer has another comparison follow."""
 
 
 class UnsettledError(Exception):
@@ -70,6 +75,7 @@ class DiemJobController:
         self._workers = workers
         self._resync_seconds = resync_seconds
         self._queue: WorkQueue[ObjectKey] | None = None
+        self._listed = asyncio.Event()
 
     @property
     def is_leading(self) -> bool:
@@ -91,6 +97,7 @@ class DiemJobController:
         if event_type == "DELETED":
             changed = self._store.remove_diemjob(diemjob.key, metadata=diemjob.metadata)
         else:
+            self._note_list(event_type)
             changed = self._store.put_diemjob(diemjob)
         if changed:
             self._enqueue(diemjob.key)
@@ -103,12 +110,14 @@ class DiemJobController:
         if event_type == "DELETED":
             owner = self._store.remove_job(job.key, metadata=job.metadata)
         else:
+            self._note_list(event_type)
             owner = self._store.put_job(job)
         if owner is not None:
             self._enqueue(owner)
 
     async def run(self) -> None:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
+        self._listed.clear()
         keys = await self._observer.start()
         self._queue = WorkQueue(on_wait=self._metrics.observe_queue_wait)
         try:
@@ -125,16 +134,29 @@ class DiemJobController:
         if self._queue is not None:
             self._queue.add(key)
 
+    def _note_list(self, event_type: str | None) -> None:
+        if event_type is None:
+            self._listed.set()
+
     async def _resync_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._resync_seconds)
+            await self._wait_for_resync()
             try:
                 changed = await self._observer.resync()
             except ClusterError as error:
                 logger.warning("Could not compare the caches with the API server: %s", error)
+                self._listed.set()
                 continue
             for key in changed:
                 self._enqueue(key)
+
+    async def _wait_for_resync(self) -> None:
+        """Return when it is time, or soon after a watch has begun anew: its list tells of no deletion it has missed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._resync_seconds):
+                await self._listed.wait()
+                await asyncio.sleep(LIST_SECONDS)
+        self._listed.clear()
 
     async def _work(self, queue: WorkQueue[ObjectKey]) -> None:
         while True:
@@ -196,6 +218,9 @@ class DiemJobController:
         except PreconditionFailedError:
             await self._observer.refresh(key)
             return True
+        except OutcomeUnknown:
+            self._observer.doubt(key)
+            raise
         return False
 
     @staticmethod

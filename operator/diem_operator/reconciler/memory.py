@@ -25,6 +25,7 @@ class Recollection:
 
     uid: Uid
     attempt: Attempt | None = None
+    posted_at_seconds: float = 0
     retry_at_seconds: float = 0
     inspection: Inspection | None = None
 
@@ -33,12 +34,18 @@ class Recollection:
         if self.attempt is None:
             return None
         left = max(0.0, self.retry_at_seconds - now_seconds)
-        return msgspec.structs.replace(self.attempt, retry_in_seconds=left)
+        age = now_seconds - self.posted_at_seconds
+        return msgspec.structs.replace(self.attempt, retry_in_seconds=left, age_seconds=age)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the last POST may have made a Job."""
+        return self.attempt is not None and self.attempt.outcome is PostOutcome.UNKNOWN
 
 
 @dataclass(slots=True)
 class Memory:
-    """Recollections by DiemJob; those of an older uid are forgotten at the first sight of a new one.
+    """Recollections by DiemJob. Of one that is gone, a POST of unknown outcome is remembered: its Job may be there.
 
     Args:
         jitter: returns a factor for retries, about 1; an argument so that tests choose it.
@@ -52,6 +59,11 @@ class Memory:
         known = self._recollections.get(key)
         return known if known is not None and known.uid == uid else Recollection(uid=uid)
 
+    def has_unknown_post_of_other(self, key: ObjectKey, uid: Uid) -> bool:
+        """Whether another DiemJob of this name had a POST of unknown outcome, and its Jobs were not read since."""
+        known = self._recollections.get(key)
+        return known is not None and known.uid != uid and known.is_unknown
+
     def note_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
         """Remember the outcome of a POST."""
         recollection = self._keep(key, uid)
@@ -62,6 +74,7 @@ class Memory:
             failures = 0
         recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
         delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures))
+        recollection.posted_at_seconds = now_seconds
         recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
 
     def note_inspection(self, key: ObjectKey, uid: Uid, inspection: Inspection) -> None:
@@ -81,8 +94,16 @@ class Memory:
             del self._recollections[key]
 
     def forget(self, key: ObjectKey) -> None:
-        """Forget all of a DiemJob that is gone."""
-        self._recollections.pop(key, None)
+        """Forget a DiemJob that is gone."""
+        known = self._recollections.get(key)
+        if known is not None and not known.is_unknown:
+            del self._recollections[key]
+
+    def note_read(self, key: ObjectKey, uid: Uid) -> None:
+        """Forget other DiemJobs of this name: what Jobs they have left is known from here on."""
+        known = self._recollections.get(key)
+        if known is not None and known.uid != uid:
+            del self._recollections[key]
 
     def clear(self) -> None:
         """Forget everything: somebody else has led in between."""

@@ -17,7 +17,7 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
 from diem_operator.planning.rules import find_live_run
 from diem_operator.planning.steps import Wait
-from diem_operator.planning.world import Inspection, World
+from diem_operator.planning.world import Inspection, PostOutcome, World
 from diem_operator.reconciler.inspector import Inspector
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.scope import Scope
@@ -25,8 +25,10 @@ from diem_operator.reconciler.store import Store
 
 logger = logging.getLogger(__name__)
 
-UNWATCHED_SECONDS: Final = 5.0
-"""Between two live looks at a Job that watches do not select."""
+FIRST_LOOK_SECONDS: Final = 5.0
+"""Between two live looks at a Job of which watches may not tell; between looks at one that is long in going, more."""
+
+MAX_LOOK_SECONDS: Final = 60.0
 
 
 class Observer:
@@ -73,6 +75,7 @@ class Observer:
             diemjob=diemjob,
             jobs=self._store.find_jobs(key),
             attempt=recollection.find_attempt(now_seconds=self._steady_seconds()),
+            has_unknown_post_of_older_uid=self._memory.has_unknown_post_of_other(key, diemjob.metadata.uid),
             inspection=recollection.inspection,
             is_live=is_live,
             now=self._now(),
@@ -101,20 +104,32 @@ class Observer:
         diemjob = await self._read_diemjob(key)
         await self._read_jobs(key, diemjob)
         self._doubtful.discard(key)
+        if diemjob is not None:
+            self._memory.note_read(key, diemjob.metadata.uid)
+
+    def doubt(self, key: ObjectKey) -> None:
+        """Have a DiemJob read before it is decided on: a write may have been stored that the store does not know."""
+        self._doubtful.add(key)
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
-        """Read what the last LISTs contradicted; return whether there was such a thing."""
+        """Read what the last LISTs contradicted, or a write left open; return whether there was such a thing."""
         if key not in self._doubtful:
             return False
         await self.refresh(key)
         return True
 
     def limit_wait(self, wait: Wait, world: World) -> Wait:
-        """Return the wait, short where a Job may change and no watch will tell: it has lost the label they select."""
-        if all(job.is_finished or _is_watched(job) for job in world.jobs):
+        """Return the wait, short where no watch may tell what is waited for: see `_find_look_seconds`.
+
+        After it, such a DiemJob is read before it is decided on, and one with a POST of unknown outcome.
+        """
+        if world.attempt is not None and world.attempt.outcome is PostOutcome.UNKNOWN:
+            self._doubtful.add(world.diemjob.key)
+        looks = [seconds for job in world.jobs if (seconds := _find_look_seconds(world, job)) is not None]
+        if not looks:
             return wait
         self._doubtful.add(world.diemjob.key)
-        return Wait(seconds=UNWATCHED_SECONDS if wait.seconds is None else min(wait.seconds, UNWATCHED_SECONDS))
+        return Wait(seconds=min(looks if wait.seconds is None else [*looks, wait.seconds]))
 
     async def resync(self) -> set[ObjectKey]:
         """Compare the store with two LISTs; return the keys of DiemJobs around which something was different.
@@ -161,10 +176,21 @@ class Observer:
         listing = await self._cluster.jobs.list(key.namespace, label_selector=selector)
         for job in listing.items:
             self._take_job(job, before.get(job.key))
-        expected = set(before) | ({_find_live_job_key(diemjob)} if diemjob is not None else set())
+        expected = set(before) | (set() if diemjob is None else self._find_expected_keys(diemjob))
         settled = {job.key for job in listing.items if self._store.find_job(job.key) is not None}
-        for job_key in sorted(job_key for job_key in expected - settled if job_key is not None):
+        for job_key in sorted(expected - settled):
             await self._read_job(job_key)
+
+    def _find_expected_keys(self, diemjob: DiemJob) -> set[ObjectKey]:
+        """Return the keys that the Jobs of the live run and of the last POST have, or would have."""
+        metadata, run = diemjob.metadata, find_live_run(diemjob.status)
+        attempt = self._memory.find(diemjob.key, metadata.uid).attempt
+        names: set[str] = set()
+        if run is not None:
+            names.add(run.job_name or build_job_name(metadata.name, metadata.uid, run.id))
+        if attempt is not None:
+            names.add(build_job_name(metadata.name, metadata.uid, attempt.request.id))
+        return {ObjectKey(namespace=metadata.namespace, name=name) for name in names}
 
     async def _read_job(self, key: ObjectKey) -> None:
         before = self._store.find_job(key)
@@ -181,14 +207,14 @@ class Observer:
         self._store.put_job(job, is_live=self._store.find_job(job.key) is before)
 
 
-def _is_watched(job: Job) -> bool:
-    return job.metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
+def _find_look_seconds(world: World, job: Job) -> float | None:
+    """Return the seconds until a Job is to be read live; None where watches tell all that matters.
 
-
-def _find_live_job_key(diemjob: DiemJob) -> ObjectKey | None:
-    """Return the key that the live run's Job has, or would have."""
-    metadata, run = diemjob.metadata, find_live_run(diemjob.status)
-    if run is None:
-        return None
-    name = run.job_name or build_job_name(metadata.name, metadata.uid, run.id)
-    return ObjectKey(namespace=metadata.namespace, name=name)
+    They do not select one that has lost their label. And when the API server no longer has what they have missed, they
+    begin anew with a list, which tells of no deletion: so one that is on its way out is looked after, ever more rarely.
+    """
+    if job.metadata.is_being_deleted:
+        return min(max(FIRST_LOOK_SECONDS, world.age_seconds(job.metadata.deletion_timestamp)), MAX_LOOK_SECONDS)
+    is_ours = job.owner is not None and job.owner.uid == world.diemjob.metadata.uid
+    is_watched = job.metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
+    return None if is_ours and (job.is_finished or is_watched) else FIRST_LOOK_SECONDS

@@ -49,7 +49,7 @@ class Snapshot:
     def _without_control_plane(self, deed: Callable[[], object]) -> None:
         parts = list(self._cluster.components.values())
         for part in reversed(parts):
-            part.stop()
+            part.kill()
         deed()
         for part in parts:
             part.start()

@@ -15,7 +15,7 @@ from diem_operator.model.names import (
 )
 from diem_operator.planning.ids import build_job_name, is_seen
 from diem_operator.planning.plan import plan
-from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive
+from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive, Wait
 from diem_operator.planning.world import PostOutcome
 from tests.builders import (
     NAME,
@@ -89,12 +89,25 @@ def test_unseen_job_beside_a_live_run_becomes_history_and_is_deleted() -> None:
     live = make_run("r1", Phase.RUNNING)
     own, unseen = make_job("r1", ready=1), make_job("r2", uid="job-2")
     world = make_world(make_diemjob(state=State.RUNNING, status=make_status(live)), own, unseen)
+    assert isinstance(plan(world), ObserveLive), "it may be gone, and for another reason"
 
+    world = msgspec.structs.replace(world, is_live=True)
     status = plan_status(world)
 
     assert status.run == live
     assert [(run.id, run.phase, run.reason) for run in status.runs] == [("r2", Phase.STOPPED, reasons.SUPERSEDED)]
     assert plan(write(world)) == DeleteJob(job=unseen, propagation="Foreground", reason=reasons.SUPERSEDED)
+
+
+def test_job_of_the_start_that_waits_for_the_live_run_to_end_waits_too() -> None:
+    """A second writer made it; recorded beside the live run it would be called superseded, and nothing would start."""
+    live = make_run("r1", Phase.STOPPING, reason=reasons.SUPERSEDED)
+    diemjob = make_diemjob(state=State.RUNNING, run=make_request("r2"), status=make_status(live))
+    ending, wanted = make_job("r1", deleted_at=NOW), make_job("r2", uid="job-2")
+    assert isinstance(plan_after_writes(make_world(diemjob, ending, wanted, is_live=True)), Wait)
+
+    world = write(make_world(diemjob, wanted, is_live=True))
+    assert plan_run(world).id == "r2"
 
 
 def test_finished_unseen_job_beside_a_live_run_becomes_history_with_its_own_end() -> None:
@@ -114,7 +127,7 @@ def test_unfinished_job_goes_before_finished_ones_and_later_runs_before_earlier(
         make_job("r3", uid="job-3", number=3),
     )
 
-    status = plan_status(make_world(make_diemjob(state=State.RUNNING), *jobs))
+    status = plan_status(make_world(make_diemjob(state=State.RUNNING), *jobs, is_live=True))
 
     assert status.run is not None
     assert (status.run.id, status.run.phase) == ("r3", Phase.PENDING)

@@ -194,9 +194,8 @@ def test_late_job_does_not_win_over_the_one_that_is_asked_for(
     """A deposed leader's Job was recorded as the live run, and the present leader's was deleted for it."""
     jobs = (make_job("late", uid="late"), make_job(wanted, uid="wanted"))
 
-    status = plan_status(
-        make_world(make_diemjob(state=State.RUNNING, run=run), *(jobs if is_late_first else reversed(jobs)))
-    )
+    ordered = jobs if is_late_first else reversed(jobs)
+    status = plan_status(make_world(make_diemjob(state=State.RUNNING, run=run), *ordered, is_live=True))
 
     assert status.run is not None
     assert (status.run.id, [past.id for past in status.runs]) == (wanted, ["late"])

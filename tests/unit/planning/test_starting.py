@@ -11,7 +11,8 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.plan import plan
 from diem_operator.planning.rules import StartRequest
-from diem_operator.planning.steps import CreateJob, DeleteJob, Step, Wait
+from diem_operator.planning.starting import REQUEST_TIMEOUT_SECONDS
+from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive, Step, Wait
 from diem_operator.planning.world import Attempt, PostOutcome, World
 from tests.builders import (
     NAME,
@@ -204,7 +205,9 @@ def test_run_that_waits_looks_up_when_an_old_job_may_go() -> None:
     assert plan(world) == Wait(seconds=10)
 
 
-def make_unknown(run_id: str = "r1", *, failures: int = 1, retry_in_seconds: float = 0) -> Attempt:
+def make_unknown(
+    run_id: str = "r1", *, failures: int = 1, retry_in_seconds: float = 0, age_seconds: float = 0
+) -> Attempt:
     return make_attempt(
         PostOutcome.UNKNOWN,
         run_id,
@@ -212,7 +215,58 @@ def make_unknown(run_id: str = "r1", *, failures: int = 1, retry_in_seconds: flo
         message="time-out",
         failures=failures,
         retry_in_seconds=retry_in_seconds,
+        age_seconds=age_seconds,
     )
+
+
+LONG_FAILING = 6
+
+
+@pytest.mark.parametrize(
+    "diemjob",
+    [
+        pytest.param(make_diemjob(state=State.STOPPED, run=make_request("r1"), status=SUBMITTED), id="stopped"),
+        pytest.param(make_diemjob(state=State.STOPPED, run=make_request("r1")), id="stopped before it was recorded"),
+        pytest.param(make_diemjob(state=State.RUNNING, run=make_request("r2"), status=SUBMITTED), id="superseded"),
+    ],
+)
+def test_run_that_nobody_wants_any_more_is_not_posted_for_ever(diemjob: DiemJob) -> None:
+    """Its Job may still be made, until the API server has ended the last request; then a live read tells."""
+    attempt = make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS - 20)
+    world = make_world(diemjob, attempt=attempt)
+    assert plan(world) == Wait(seconds=20)
+
+    world = make_world(diemjob, attempt=make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS))
+    assert isinstance(plan(world), ObserveLive)
+
+    status = plan_status(msgspec.structs.replace(world, is_live=True))
+    runs = {run.id: (run.phase, run.job_uid) for run in (*status.runs, status.run) if run is not None}
+    assert runs[RunId("r1")] == (Phase.STOPPED, "")
+
+
+@pytest.mark.parametrize("status", [None, SUBMITTED])
+def test_run_that_is_wanted_is_posted_for_ever(status: DiemJobStatus | None) -> None:
+    attempt = make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS)
+
+    step = plan_after_writes(make_world(make_wanted(status), attempt=attempt, is_live=True))
+
+    assert step == CreateJob(request=attempt.request, manifest=attempt.manifest)
+
+
+def test_job_that_is_there_after_all_is_followed() -> None:
+    attempt = make_unknown(failures=LONG_FAILING)
+    diemjob = make_diemjob(state=State.STOPPED, run=make_request("r1"), status=SUBMITTED)
+
+    run = plan_run(make_world(diemjob, make_job("r1"), attempt=attempt))
+
+    assert (run.phase, run.reason, run.job_uid) == (Phase.STOPPING, reasons.STOP_REQUESTED, "job-1")
+
+
+def test_job_that_a_deleted_diemjob_may_have_is_looked_for_first() -> None:
+    world = make_world(make_wanted(), has_unknown_post_of_older_uid=True)
+
+    assert isinstance(plan(world), ObserveLive)
+    assert isinstance(plan(msgspec.structs.replace(world, has_unknown_post_of_older_uid=False)), CreateJob)
 
 
 def test_post_of_unknown_outcome_is_repeated_unchanged_whatever_the_spec_says_by_then() -> None:

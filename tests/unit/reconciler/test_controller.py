@@ -11,6 +11,7 @@ from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNo
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.metadata import ObjectKey
+from diem_operator.reconciler import controller as controller_module
 from diem_operator.reconciler.leadership import NotLeader
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
@@ -176,6 +177,23 @@ async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell) -> Non
         await eventually(lambda: shell.controller.is_leading)
         shell.server.remove("jobs", job_key)
         shell.server.pending_events.clear()
+        await eventually(lambda: shell.has_phase(Phase.FAILED))
+
+    assert shell.run().reason == reasons.JOB_DELETED
+
+
+async def test_deletion_that_a_watch_missed_is_found_when_it_begins_anew(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_module, "LIST_SECONDS", 0.01)
+    job_key = await shell.run_to(Phase.RUNNING)
+    shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.server.remove("jobs", job_key)
+        shell.server.pending_events.clear()
+        shell.controller.observe_diemjob(None, shell.server.list_all("diemjobs")[0])
         await eventually(lambda: shell.has_phase(Phase.FAILED))
 
     assert shell.run().reason == reasons.JOB_DELETED

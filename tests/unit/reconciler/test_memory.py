@@ -161,6 +161,31 @@ def test_look_at_the_pods_is_forgotten_once_they_need_none(phase: Phase, is_kept
     assert (memory.find(KEY, UID).inspection is not None) is is_kept
 
 
+def test_age_of_a_post_grows() -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=10)
+
+    attempt = memory.find(KEY, UID).find_attempt(now_seconds=50)
+
+    assert attempt is not None
+    assert attempt.age_seconds == 40
+
+
+@pytest.mark.parametrize("outcome", PostOutcome)
+def test_only_a_post_of_unknown_outcome_outlives_its_diemjob(outcome: PostOutcome) -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(outcome), now_seconds=0)
+
+    memory.forget(KEY)
+    assert memory.has_unknown_post_of_other(KEY, OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
+    assert not memory.has_unknown_post_of_other(KEY, UID)
+
+    memory.note_read(KEY, UID)
+    assert memory.has_unknown_post_of_other(KEY, OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
+    memory.note_read(KEY, OTHER_UID)
+    assert not memory.has_unknown_post_of_other(KEY, OTHER_UID)
+
+
 def test_forgotten_and_cleared_memories_are_gone() -> None:
     memory = make_memory()
     note_failures(memory, 1)

@@ -39,7 +39,7 @@ async def test_looking_at_the_store_asks_nobody(shell: Shell) -> None:
 
 
 async def test_memories_go_with_the_diemjob(shell: Shell) -> None:
-    shell.server.fail("POST jobs", OutcomeUnknown("no answer"))
+    shell.server.fail("POST jobs", refusal(403, "Forbidden", "exceeded quota"))
     uid = shell.start("r1").metadata.uid
     await shell.reconcile()
     assert shell.memory.find(KEY, uid).attempt is not None

@@ -8,6 +8,7 @@ from diem_operator.model.names import ANNOTATION_RECORDED_UID, LABEL_MANAGED_BY
 from diem_operator.planning.steps import Wait
 from diem_operator.reconciler import controller as controller_module
 from diem_operator.reconciler.controller import UnsettledError
+from diem_operator.reconciler.observer import FIRST_LOOK_SECONDS
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import refusal
@@ -227,6 +228,31 @@ async def test_job_that_lost_its_label_is_followed_on_without_watches(shell: She
 
     assert shell.run().phase is Phase.COMPLETED
     assert wait == Wait()
+
+
+async def test_stop_takes_effect_although_no_watch_tells_that_the_job_is_gone(shell: Shell) -> None:
+    job_key = await shell.run_to(Phase.RUNNING)
+    shell.stop("r1")
+    wait = await shell.reconcile()
+    assert shell.run().phase is Phase.STOPPING
+
+    shell.server.remove("jobs", job_key)
+    shell.server.pending_events.clear()
+    assert wait == Wait(seconds=FIRST_LOOK_SECONDS)
+    wait = await shell.retry(wait)
+
+    assert shell.run().phase is Phase.STOPPED
+    assert wait == Wait()
+
+
+async def test_job_that_is_long_in_going_is_looked_after_ever_more_rarely(shell: Shell) -> None:
+    await shell.run_to(Phase.RUNNING)
+    shell.stop("r1")
+    waits = [await shell.reconcile()]
+    for _ in range(3):
+        waits.append(await shell.retry(waits[-1]))
+
+    assert [wait.seconds for wait in waits] == [5, 5, 10, 20]
 
 
 async def test_what_lists_contradict_is_read_before_it_is_decided_on(shell: Shell) -> None:
