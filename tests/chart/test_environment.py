@@ -36,6 +36,7 @@ def test_both_processes_are_told(chart: Chart, values: dict[str, Any], variable:
     ("container", "path", "value", "variable", "expected"),
     [
         pytest.param("operator", "operator.workers", 4, "DIEM_WORKERS", "4", id="workers"),
+        pytest.param("operator", "operator.resyncSeconds", 60, "DIEM_RESYNC", "60", id="comparisons"),
         pytest.param("operator", "operator.lease.durationSeconds", 15, "DIEM_LEASE_DURATION", "15", id="duration"),
         pytest.param("operator", "operator.lease.renewSeconds", 2.5, "DIEM_LEASE_RENEW", "2.5", id="renewals"),
         pytest.param("operator", "operator.lease.pollSeconds", 2, "DIEM_LEASE_POLL", "2", id="polls"),
@@ -64,6 +65,14 @@ def test_one_process_is_told(
     chart: Chart, container: str, path: str, value: object, variable: str, expected: str
 ) -> None:
     assert chart.render(set_value(path, value)).environment(container)[variable] == expected
+
+
+@pytest.mark.parametrize("path", ["api.limits", "api.limits.failedKeys", "api.limits.keyRequests"])
+def test_limits_that_are_taken_out_are_those_of_the_program(chart: Chart, path: str) -> None:
+    environment = chart.render(set_value(path, None)).environment("api")
+
+    assert "DIEM_API_PORT" in environment
+    assert not {"DIEM_API_FAILED_KEYS_RATE", "DIEM_API_KEY_RATE"} <= set(environment)
 
 
 @pytest.mark.parametrize("name", ["operator", "api"])

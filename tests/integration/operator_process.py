@@ -1,14 +1,16 @@
 """The operator as a real process: its own program, its own ServiceAccount, its own signals."""
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,9 @@ import requests
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.05
+
+_SERVED_PORTS = itertools.cycle(random.sample(range(22_000, 32_000), 10_000))
+"""Below what outgoing connections are given; each before any again, and in another order in each process."""
 
 
 def eventually(what: str, holds: Callable[[], bool], *, within_seconds: float = READY_SECONDS) -> None:
@@ -104,8 +109,9 @@ def _start(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def find_free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nothing listens on now, and that no outgoing connection is given before something does."""
+    while True:
+        port = next(_SERVED_PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

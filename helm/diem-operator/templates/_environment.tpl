@@ -34,6 +34,8 @@
   value: {{ .Values.operator.lease.pollSeconds | quote }}
 - name: DIEM_WORKERS
   value: {{ .Values.operator.workers | int | quote }}
+- name: DIEM_RESYNC
+  value: {{ .Values.operator.resyncSeconds | quote }}
 - name: DIEM_SIGNING_SECRET
   value: {{ include "diem-operator.signingSecretName" . }}
 - name: DIEM_PROBE_PORT
@@ -59,14 +61,18 @@
 - name: DIEM_MISSING_KEY_STATUS
   value: {{ .Values.api.missingKeyStatus | int | quote }}
 {{- with .Values.api.limits }}
+{{- with .failedKeys }}
 - name: DIEM_API_FAILED_KEYS_RATE
-  value: {{ .failedKeys.perSecond | quote }}
+  value: {{ .perSecond | quote }}
 - name: DIEM_API_FAILED_KEYS_BURST
-  value: {{ .failedKeys.burst | int | quote }}
+  value: {{ .burst | int | quote }}
+{{- end }}
+{{- with .keyRequests }}
 - name: DIEM_API_KEY_RATE
-  value: {{ .keyRequests.perSecond | quote }}
+  value: {{ .perSecond | quote }}
 - name: DIEM_API_KEY_BURST
-  value: {{ .keyRequests.burst | int | quote }}
+  value: {{ .burst | int | quote }}
+{{- end }}
 - name: DIEM_API_MAX_OPERATIONS
   value: {{ .operations | int | quote }}
 - name: DIEM_API_MAX_QUEUED_OPERATIONS

@@ -23,7 +23,7 @@ from diem_operator.api.gate import FairGate
 from diem_operator.api.jobs import JobDesk
 from diem_operator.api.limits import build_limits
 from diem_operator.api.live import LiveReader
-from diem_operator.api.middlewares import add_headers, answer_problems, build_counting
+from diem_operator.api.middlewares import add_headers, answer_expectation, answer_problems, build_counting
 from diem_operator.api.settling import Settler
 from diem_operator.api.watching import Watch, watch_apikeys, watch_diemjobs
 from diem_operator.clock import now
@@ -42,6 +42,7 @@ class Knowledge:
 
     cache: JobCache
     registry: KeyRegistry
+    gate: FairGate
     diemjobs: Watch[DiemJob]
     apikeys: Watch[DiemApiKey]
     is_ending: bool = False
@@ -50,6 +51,7 @@ class Knowledge:
         """Stop being ready, and let everybody go who waits; requests are answered still."""
         self.is_ending = True
         self.cache.close()
+        self.gate.close()
 
 
 KNOWLEDGE: Final = web.AppKey("knowledge", Knowledge)
@@ -62,7 +64,7 @@ WATCHING: Final = web.AppKey("watching", asyncio.Task[None])
 
 def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -> web.Application:
     """Return the application; it watches the cluster from its start-up to its clean-up."""
-    knowledge = _build_knowledge(cluster, settings)
+    knowledge = _build_knowledge(cluster, settings, metrics)
     authenticator = Authenticator(
         registry=knowledge.registry,
         is_registry_confirmed=partial(knowledge.apikeys.is_confirmed, within_seconds=settings.max_unconfirmed_seconds),
@@ -76,7 +78,7 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
         authenticator=authenticator,
         cache=knowledge.cache,
         is_cache_synced=lambda: knowledge.diemjobs.is_synced,
-        desk=_build_desk(cluster, settings, knowledge, metrics),
+        desk=_build_desk(cluster, settings, knowledge),
     )
     app = web.Application(
         middlewares=[
@@ -87,7 +89,7 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
     )
     app[KNOWLEDGE] = knowledge
     app[METRICS] = metrics
-    app.router.add_post(PATH, endpoint.handle)
+    app.router.add_post(PATH, endpoint.handle, expect_handler=answer_expectation)
     app[READY] = _build_checks(knowledge, authenticator)
     add_probes(app, alive={}, ready=app[READY])  # here too: many load balancers look at the port they send callers to
     app.on_response_prepare.append(add_headers)
@@ -96,25 +98,25 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
     return app
 
 
-def _build_knowledge(cluster: Cluster, settings: ApiSettings) -> Knowledge:
+def _build_knowledge(cluster: Cluster, settings: ApiSettings, metrics: ApiMetrics) -> Knowledge:
     cache = JobCache(excluded_namespaces=settings.excluded_namespaces)
     registry = KeyRegistry(settings.keys)
     return Knowledge(
         cache=cache,
         registry=registry,
+        gate=_build_gate(settings, metrics),
         diemjobs=watch_diemjobs(cluster.diemjobs, cache, namespaces=settings.namespaces),
         apikeys=watch_apikeys(cluster.apikeys, registry, namespaces=settings.namespaces),
     )
 
 
-def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge, metrics: ApiMetrics) -> JobDesk:
+def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -> JobDesk:
     timeout_seconds = settings.cluster_timeout_seconds
-    gate = _build_gate(settings, metrics)
     settler = Settler(
         diemjobs=cluster.diemjobs,
         cache=knowledge.cache,
-        live=LiveReader(partial(cluster.diemjobs.get, timeout_seconds=timeout_seconds), gate),
-        gate=gate,
+        live=LiveReader(partial(cluster.diemjobs.get, timeout_seconds=timeout_seconds), knowledge.gate),
+        gate=knowledge.gate,
         timeout_seconds=timeout_seconds,
     )
     return JobDesk(

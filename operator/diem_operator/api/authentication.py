@@ -47,16 +47,30 @@ class Authenticator:
         Raises:
             Problem: there is none, or it is not good, or nothing certain is known of any; or that too often.
         """
+        decision = self._decide(request)
+        if decision.entry is None or decision.verdict is not Verdict.ACCEPTED:
+            self.limits.count_failure(request)
+            raise self._refuse(decision)
+        return decision.entry
+
+    def identify_again(self, request: web.Request) -> None:
+        """See that the key of a request is still good, which was so at its beginning.
+
+        Raises:
+            Problem: it is not; such a request was no attempt to guess a key, and counts as none.
+        """
+        decision = self._decide(request)
+        if decision.verdict is not Verdict.ACCEPTED:
+            raise self._refuse(decision)
+
+    def _decide(self, request: web.Request) -> Decision:
         if not self.is_registry_confirmed():
             raise Problem(ProblemKind.NOT_READY, "the keys are not known at the moment; try again in a few seconds")
         values = request.headers.getall(API_KEY_HEADER, [])
         token = values[0] if len(values) == 1 else ""
         decision = authenticate(token, self.registry, now=self.now())
         self.metrics.observe_authentication(decision.verdict)
-        if decision.entry is None or decision.verdict is not Verdict.ACCEPTED:
-            self.limits.count_failure(request)
-            raise self._refuse(decision)
-        return decision.entry
+        return decision
 
     def _refuse(self, decision: Decision) -> Problem:
         status = self.missing_key_status

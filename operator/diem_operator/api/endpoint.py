@@ -49,7 +49,7 @@ class JobEndpoint:
                 return build_legacy_unknown_job(command)
             raise
         if command.wait_seconds:
-            self.authenticator.identify(request)  # a key that was revoked meanwhile learns nothing more
+            self.authenticator.identify_again(request)  # a key that was revoked meanwhile learns nothing more
         return build_answer(command, reply)
 
     async def _understand(self, request: web.Request, entry: KeyEntry) -> Command:

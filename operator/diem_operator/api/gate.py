@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Final
 
 from diem_operator.access.fair_queue import FairQueue
-from diem_operator.api.errors import Problem, too_many_requests
+from diem_operator.api.errors import Problem, ProblemKind, too_many_requests
 from diem_operator.metrics import Refusal
 
 QUEUE_IS_FULL: Final = "too many commands of this key are waiting already; send fewer at a time"
+ENDING: Final = "this process is about to end, and its queue with it; try again now"
 WAITED_TOO_LONG: Final = "the commands of this key took too long to have their turn; send fewer at a time"
 
 
@@ -81,6 +82,7 @@ class FairGate:
         self._free = max_in_flight
         self._queue: FairQueue[Turn] = FairQueue(max_per_subject=max_queued)
         self._max_wait_seconds = max_wait_seconds
+        self._is_closed = False
         self._observe_refusal = observe_refusal
 
     @property
@@ -103,18 +105,21 @@ class FairGate:
         """Wait until a slot is handed over.
 
         Raises:
-            Problem: every key has too many waiting, or the time is over.
+            Problem: every key has too many waiting, the time is over, or the process is about to end.
         """
+        if self._is_closed:
+            raise Problem(ProblemKind.NOT_READY, ENDING)
         granted = turn.granted = asyncio.get_running_loop().create_future()
         places = sum(self._queue.put(subject, turn) for subject in turn.subjects)
         if not places:
+            granted.cancel()
             raise self._refuse(Refusal.QUEUE_FULL, QUEUE_IS_FULL)
         try:
             async with asyncio.timeout(self._max_wait_seconds):
                 await granted
         except BaseException as error:
             self._withdraw(turn)
-            if granted.done() and not granted.cancelled():
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
                 self.leave()  # it was handed over in the very moment in which nobody wanted it any more
             if isinstance(error, TimeoutError):
                 raise self._refuse(Refusal.QUEUE_TIME, WAITED_TOO_LONG) from None
@@ -124,6 +129,13 @@ class FairGate:
         """Queue a turn that is waiting under another key, too, if there is room."""
         if turn.granted is not None and not turn.granted.done():
             self._queue.put(subject, turn)
+
+    def close(self) -> None:
+        """Refuse all who wait, and who would have to: the process ends before their turn may come."""
+        self._is_closed = True
+        while (turn := self._queue.take()) is not None:
+            if turn.granted is not None and not turn.granted.done():
+                turn.granted.set_exception(Problem(ProblemKind.NOT_READY, ENDING))
 
     def leave(self) -> None:
         """Hand a slot over to whose turn it is."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from http import HTTPStatus
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from diem_operator.api.command import Command
@@ -59,6 +60,19 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
         logger.exception("Could not carry out a command", extra=_fields(request))
         problem = Problem(ProblemKind.INTERNAL, "something is wrong with this service; tell its administrator")
     return build_problem_response(problem, context=_context(request))
+
+
+async def answer_expectation(request: web.Request) -> web.Response | None:
+    """Ask for the body of who waits to be asked; aiohttp calls this before all middlewares."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
+        return None
+    message = "only 100-continue may be expected; send the request without the header Expect"
+    problem = Problem(ProblemKind.BAD_REQUEST, message, status=HTTPStatus.EXPECTATION_FAILED)
+    return build_problem_response(problem, context={})
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import msgspec
 import pytest
@@ -82,6 +83,20 @@ async def test_longest_idle_goes_first_and_who_talks_stays(crowded: Service) -> 
     await close_all(talking, newcomer, *silent)
 
 
+async def test_connections_that_a_proxy_keeps_stay_before_those_that_said_nothing(crowded: Service) -> None:
+    kept = [await connect(crowded) for _ in range(MAX_OPEN // 2)]
+    assert all([await is_healthy(pipe) for pipe in kept])
+    silent = [await connect(crowded) for _ in range(MAX_OPEN // 2)]
+    await wait_for_count(crowded, MAX_OPEN)
+
+    newcomers = [await connect(crowded, b"G") for _ in range(MAX_OPEN // 2)]
+    newcomers.append(await connect(crowded))
+    assert await is_healthy(newcomers[-1])
+
+    assert all([await is_healthy(pipe) for pipe in kept])
+    await close_all(*kept, *silent, *newcomers)
+
+
 async def test_connections_with_a_request_under_way_are_left_alone(crowded: Service) -> None:
     crowded.cluster.diemjobs.store(make_diemjob_in(Phase.RUNNING))
     body = b'{"id": "nightly", "action": "status", "wait": 30}'
@@ -127,6 +142,22 @@ async def test_head_that_grows_for_ever_is_cut_off(service: Service) -> None:
     writer.close()
 
 
+async def test_heads_that_never_end_have_little_room_together(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_HEADS_BYTES", 10_000)
+    half = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 4000
+    first, second, third = [await connect(service, half) for _ in range(3)]
+
+    assert b" 431 " in await asyncio.wait_for(third[0].read(), 10)
+
+    for reader, writer in (first, second):
+        writer.write(b"\r\n\r\n")
+        assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"ok\n"), 10)
+    assert await is_healthy(first), "what is complete is counted no longer"
+    await close_all(first, second, third)
+
+
 async def test_head_of_usual_size_may_come_in_pieces(service: Service) -> None:
     reader, writer = await connect(service)
     for _ in range(3):
@@ -170,30 +201,66 @@ class SlowCaller(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.is_aborted = False
+        self.is_closed = False
+        self.unread_bytes = 0
 
     def abort(self) -> None:
         self.is_aborted = True
 
     def close(self) -> None:
-        pass
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread_bytes
 
 
-async def test_caller_that_reads_late_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass
+class SlowService:
+    """A connection with a slow caller, and what was refused."""
+
+    caller: SlowCaller
+    connection: BoundedConnection
+    refused: list[Refusal]
+
+
+@pytest.fixture
+async def slow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlowService]:
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.02)
     refused: list[Refusal] = []
     caller, bounds = SlowCaller(), Connections(max_open=1, observe_refusal=refused.append)
     connection = BoundedConnection(web.Server(answer), connections=bounds, loop=asyncio.get_running_loop())
     connection.connection_made(caller)
-    connection.pause_writing()
-    connection.resume_writing()
-    await asyncio.sleep(0.05)
-    assert (caller.is_aborted, refused) == (False, [])
-
-    connection.pause_writing()
-    await asyncio.sleep(0.05)
-
-    assert (caller.is_aborted, refused) == (True, [Refusal.UNREAD])
+    yield SlowService(caller, connection, refused)
     connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("unread_bytes", [0, 1000])
+async def test_caller_that_reads_late_is_not_given_up(slow: SlowService, unread_bytes: int) -> None:
+    slow.connection.pause_writing()
+    slow.caller.unread_bytes = unread_bytes
+    slow.connection.resume_writing()
+    await asyncio.sleep(0.05)
+    assert (slow.caller.is_aborted, slow.refused) == (False, [])
+
+    slow.caller.unread_bytes = 100_000
+    slow.connection.pause_writing()
+    await asyncio.sleep(0.05)
+    assert (slow.caller.is_aborted, slow.refused) == (True, [Refusal.UNREAD])
+
+
+async def test_rest_of_an_answer_that_nobody_reads_does_not_keep_a_closing_connection(slow: SlowService) -> None:
+    slow.caller.unread_bytes = 1000
+    slow.connection.pause_writing()
+    slow.connection.resume_writing()
+    slow.connection.force_close()
+    assert slow.caller.is_closed
+
+    await asyncio.sleep(0.05)
+
+    assert slow.caller.is_aborted
 
 
 async def answer(_: web.BaseRequest) -> web.StreamResponse:

@@ -189,3 +189,21 @@ async def test_turn_of_two_keys_is_refused_only_where_both_have_too_many() -> No
         gate.leave()
 
     await asyncio.gather(*waiting)
+
+
+async def test_gate_that_is_closed_lets_nobody_wait() -> None:
+    gate = make_gate(max_in_flight=1)
+    assert gate.try_enter()
+    waiting = asyncio.create_task(gate.turn("a").enter())
+    await settle()
+
+    gate.close()
+
+    for refused in (waiting, gate.turn("b").enter()):
+        with pytest.raises(Problem) as caught:
+            await refused
+        assert caught.value.kind is ProblemKind.NOT_READY
+    gate.leave()
+    async with gate.turn("c"):
+        assert not gate.try_enter()
+    assert gate.try_enter()

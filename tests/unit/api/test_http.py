@@ -306,6 +306,19 @@ async def test_405_says_which_method_to_use(service: Service) -> None:
     assert (answer.body["code"], answer.body["message"]) == ("method-not-allowed", "use POST here")
 
 
+async def test_unknown_expectation_is_refused_like_everything_else(service: Service) -> None:
+    answer = await service.ask(STATUS, Expect="wonders")
+
+    assert (answer.status, answer.body["code"]) == (417, "bad-request")
+    assert "without the header Expect" in answer.body["message"]
+
+
+async def test_body_is_asked_for_where_that_is_expected(service: Service) -> None:
+    service.cluster.diemjobs.store(make_diemjob())
+
+    assert (await service.ask(STATUS, Expect="100-continue")).status == 200
+
+
 async def test_other_paths_get_404(service: Service) -> None:
     answer = await service.send("POST", "/etl-mgr/api/other", headers={"x-api-key": service.token})
 

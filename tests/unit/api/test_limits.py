@@ -1,5 +1,6 @@
 """Callers meet limits as one answer, and never because of what others at their address did."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 
 from diem_operator.metrics import Refusal
 from diem_operator.model.diemapikey import Compatibility, StatusCodes
+from diem_operator.model.diemjob import Phase
 from diem_operator.settings import ApiSettings, RateSettings
-from tests.unit.api.objects import make_diemjob
+from tests.unit.api.objects import make_diemjob, make_diemjob_in
 from tests.unit.api.service import QUICK, Answer, Service, running_service
 
 COMMAND = {"id": "nightly", "action": "status"}
@@ -60,6 +62,20 @@ async def test_every_failure_beyond_the_limit_is_the_same_answer() -> None:
         answers.append(await service.send(body=json.dumps(COMMAND).encode()))
 
         assert {(answer.status, answer.text) for answer in answers} == {(429, answers[0].text)}
+
+
+async def test_key_that_is_revoked_while_its_holder_waits_was_no_guess() -> None:
+    async with running_service(FEW_FAILURES) as service:
+        service.cluster.diemjobs.store(make_diemjob_in(Phase.RUNNING))
+        token = service.add_key(name="short-lived")
+        asking = asyncio.create_task(service.ask(COMMAND | {"wait": 30}, token=token))
+        while not service.read_metric("diem_api_waiting_requests"):  # noqa: ASYNC110 - it is a poll
+            await asyncio.sleep(0.001)
+        await exhaust(service)
+        service.add_key(name="short-lived", revoked=True)
+        service.cluster.diemjobs.store(make_diemjob_in(Phase.COMPLETED))
+
+        assert (await asking).status == 401
 
 
 async def test_failures_are_not_limited_at_0() -> None:
