@@ -23,7 +23,7 @@ def main(offset_seconds: float, arguments: list[str]) -> None:
             return super().now(tz) + offset
 
     clock.now = lambda: right_now() + offset
-    credentials.datetime = SimpleNamespace(datetime=WrongDatetime, UTC=UTC)  # type: ignore[assignment] # a module
+    vars(credentials)["datetime"] = SimpleNamespace(datetime=WrongDatetime, UTC=UTC)
     from diem_operator.cli import main as run  # noqa: PLC0415 - only now may others import the clock
 
     run(arguments)
