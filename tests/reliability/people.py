@@ -27,6 +27,14 @@ def make_diemjob(name: str, *, pod: dict[str, str] | None = None, **spec: Any) -
     }
 
 
+def make_rejected(name: str, **spec: Any) -> Raw:
+    """Return a DiemJob whose template Kubernetes refuses: it mounts a volume that is not there."""
+    diemjob = make_diemjob(name, **spec)
+    container = diemjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["volumeMounts"] = [{"name": "nowhere", "mountPath": "/data"}]
+    return diemjob
+
+
 def make_suspended_job(name: str) -> Raw:
     """Return a Job that nobody ever changes: not even the Job controller, once it has seen it."""
     pod = make_diemjob(name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]

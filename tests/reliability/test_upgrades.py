@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.installation import Installation
+from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre, conclude
 
@@ -58,7 +59,7 @@ def roll_out(installation: Installation, source: Path | None) -> None:
         program.wait_ready()
 
 
-@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize("direction", ["up", pytest.param("down", marks=long_form)])
 def test_runs_go_on_through_a_rollout_and_its_rollback(theatre: Theatre, previous: Path, direction: str) -> None:
     first, second = (previous, None) if direction == "up" else (None, previous)
 

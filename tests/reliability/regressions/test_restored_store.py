@@ -11,12 +11,14 @@ import pytest
 
 from tests.integration.conftest import apply_crds
 from tests.localcluster import LocalCluster, NodeKind
+from tests.localcluster.errors import KubectlError
 from tests.reliability.history import find_outcome
 from tests.reliability.installation import Site
 from tests.reliability.matrix import long_form
-from tests.reliability.people import make_diemjob
+from tests.reliability.people import make_diemjob, restart_garbage_collector
 from tests.reliability.playing import Theatre
 from tests.reliability.stage import Stage
+from tests.reliability.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,15 @@ class Snapshot:
         deed()
         for part in parts:
             part.start()
+        eventually("DiemJobs are served again", self._is_served)
+        restart_garbage_collector(self._cluster)
+
+    def _is_served(self) -> bool:
+        try:
+            self._cluster.kubectl("get", "diemjobs")
+        except KubectlError:
+            return False
+        return True
 
 
 def make_busy(stage: Stage, count: int = 30) -> None:

@@ -1,5 +1,6 @@
 """Runs that come to their own end."""
 
+from tests.reliability.people import make_rejected
 from tests.reliability.stage import Stage, make_diemjob
 from tests.reliability.story import story
 
@@ -41,10 +42,7 @@ def starts_that_cannot_become_jobs(stage: Stage) -> None:
     """A parameter that nobody declared, a template that Kubernetes refuses, a name that somebody else has taken."""
     stage.create(make_diemjob("params", parameters=[{"name": "DAY", "required": True}], state="running"))
     stage.wait_run("params", "Failed", "state-1", reason="InvalidParameters")
-    invalid = make_diemjob("invalid")
-    container = invalid["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    container["volumeMounts"] = [{"name": "nowhere", "mountPath": "/data"}]
-    stage.create(invalid)
+    stage.create(make_rejected("invalid"))
     stage.start("invalid", "rejected")
     stage.wait_run("invalid", "Failed", "rejected", reason="JobRejected")
     stage.reapply(make_diemjob("good"))
