@@ -109,11 +109,22 @@ class People(Scene):
         for job in self._list_unfinished(name):
             self.kube.patch("jobs", self.namespace, job["metadata"]["name"], patch)
 
-    def create_foreign_job(self, name: str, *, diemjob: str, run_id: str) -> None:
-        """Make a Job that is none of ours, though it bears our marks; only an owner reference is proof."""
+    def create_foreign_job(self, name: str, *, diemjob: str, run_id: str, owner: str = "") -> None:
+        """Make a Job that is none of ours, though it bears our marks; only a reference to its owner is proof.
+
+        Args:
+            name: of the Job.
+            diemjob: in its label.
+            run_id: in its annotation.
+            owner: the DiemJob that it refers to; none if empty.
+        """
         manifest = make_suspended_job(name)
         labels = {"app.kubernetes.io/managed-by": "diem-operator", "diem.io/diemjob": diemjob}
         manifest["metadata"] |= {"labels": labels, "annotations": {"diem.io/run-id": run_id}}
+        if owner:
+            reference = {"apiVersion": "diem.io/v1", "kind": "DiemJob", "name": owner, "controller": True}
+            reference["uid"] = self.read(owner)["metadata"]["uid"]
+            manifest["metadata"]["ownerReferences"] = [reference]
         self.kube.create("jobs", self.namespace, manifest)
 
         def is_settled() -> bool:

@@ -77,6 +77,17 @@ def name_of_the_job_is_taken(stage: Stage) -> None:
 
 
 @story
+def name_of_the_job_is_taken_for_another_diemjob(stage: Stage) -> None:
+    """The Job with the name and the id that the next run needs has an owner, and that is another DiemJob."""
+    stage.create(make_diemjob("etl"))
+    stage.create(make_diemjob("other"))
+    stage.create_foreign_job(stage.find_job_name("etl", "mine"), diemjob="other", run_id="mine", owner="other")
+    stage.wait_run("other", "Pending", "mine", reason="JobSuspended")
+    stage.patch("etl", {"state": "running", "run": {"id": "mine"}})
+    stage.wait_run("etl", "Failed", "mine", reason="JobNameTaken")
+
+
+@story
 def diemjob_is_restored_from_a_backup(stage: Stage) -> None:
     """A DiemJob comes back with the spec that it had, another uid and no status: its old request starts nothing."""
     stage.create(make_diemjob("etl"))
