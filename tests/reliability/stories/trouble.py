@@ -88,6 +88,23 @@ def name_of_the_job_is_taken_for_another_diemjob(stage: Stage) -> None:
 
 
 @story
+def job_of_a_deleted_diemjob_stays(stage: Stage) -> None:
+    """Somebody holds the Job of a deleted DiemJob; the next one of that name does not take it for its own."""
+    stage.create(make_diemjob("etl"))
+    stage.start("etl", "old")
+    stage.wait_run("etl", "Running", "old")
+    stage.patch_jobs("etl", {"metadata": {"finalizers": ["example.com/hold"]}})
+    stage.delete("etl")
+    stage.create(make_diemjob("etl"))
+    stage.start("etl", "new")
+    stage.wait_run("etl", "Submitted", "new", reason="WaitingForOldJobs")
+    stage.patch_jobs("etl", {"metadata": {"finalizers": None}})
+    stage.wait_run("etl", "Running", "new")
+    stage.finish_pods("etl")
+    stage.wait_run("etl", "Completed", "new")
+
+
+@story
 def diemjob_is_restored_from_a_backup(stage: Stage) -> None:
     """A DiemJob comes back with the spec that it had, another uid and no status: its old request starts nothing."""
     stage.create(make_diemjob("etl"))
