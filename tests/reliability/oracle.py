@@ -3,6 +3,7 @@
 Revisions of the store and the order of calls decide what was before what; no clock is asked.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import combinations
@@ -132,6 +133,26 @@ def is_written_by_the_leader_only(history: History) -> Iterator[str]:
             yield f"{exchange.call} was sent although {leader or 'nobody'} had the lease"
 
 
+def asks_for_a_job_before_it_records_its_run(history: History) -> Iterator[str]:
+    """A crash between the two leaves a Job that tells of its run; the other way round, a run that had no Job."""
+    first_posts: dict[tuple[str, str], int] = {}
+    records: list[tuple[tuple[str, str], int]] = []
+    for exchange in history.exchanges:
+        body = json.loads(exchange.call.body or b"{}")
+        if exchange.call.what == "create jobs":
+            owner, run_id = body["metadata"]["ownerReferences"][0], body["metadata"]["annotations"]["diem.io/run-id"]
+            first_posts.setdefault((owner["name"], run_id), exchange.received)
+        elif exchange.call.what == "patch diemjobs/status":
+            run = body.get("status", {}).get("run") or {}
+            is_live = run.get("phase", "Stopped") not in TERMINAL and run.get("reason") != "WaitingForOldJobs"
+            if "id" in run and is_live:
+                records.append(((exchange.call.name, run["id"]), exchange.received))
+    made_by_others = {(life.owner[0], life.run.run_id) for life in history.job_lives} - set(first_posts)
+    for key, recorded in records:
+        if key not in made_by_others and first_posts.get(key, recorded) >= recorded:
+            yield f"run {key[1]} of {key[0]} was recorded before its Job was asked for"
+
+
 RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     has_at_most_one_job_per_run,
     has_at_most_one_live_job_per_diemjob,
@@ -143,6 +164,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     leaves_no_orphan,
     touches_nothing_foreign,
     is_written_by_the_leader_only,
+    asks_for_a_job_before_it_records_its_run,
 )
 
 

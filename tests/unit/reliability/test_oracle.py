@@ -1,5 +1,7 @@
 """The judge of the stories: each rule, broken once, is complained of; what is right is not."""
 
+import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -42,6 +44,23 @@ class Past:
         )
         answered = {} if holder is None else {"spec": {"holderIdentity": holder}}
         self.exchanges.append(Exchange(call=call, received=order, completed=order + 1, status=200, answered=answered))
+        return self
+
+    def post_job(self, *, run_id: str = "r1") -> "Past":
+        metadata = {"ownerReferences": [{"name": "etl"}], "annotations": {"diem.io/run-id": run_id}}
+        return self._call("create", "jobs", {"metadata": metadata})
+
+    def patch_run(self, phase: str, *, run_id: str = "r1", reason: str = "") -> "Past":
+        return self._call(
+            "patch", "diemjobs/status", {"status": {"run": {"id": run_id, "phase": phase, "reason": reason}}}
+        )
+
+    def _call(self, verb: str, resource: str, body: dict[str, Any]) -> "Past":
+        if not self.exchanges:
+            self.write(1, "leases", holder="1")
+        self.write(1, resource)
+        call = dataclasses.replace(self.exchanges[-1].call, verb=verb, name="etl", body=json.dumps(body).encode())
+        self.exchanges[-1] = dataclasses.replace(self.exchanges[-1], call=call)
         return self
 
     def judged(self) -> list[str]:
@@ -142,3 +161,14 @@ def test_nobody_may_write_before_anybody_leads() -> None:
     past.told = Told()
 
     assert past.judged() != []
+
+
+def test_run_is_recorded_after_its_job_was_asked_for() -> None:
+    past = completed().post_job().patch_run("Pending").patch_run("Submitted", run_id="r2", reason="WaitingForOldJobs")
+    past.post_job(run_id="r2").patch_run("Failed", run_id="r3", reason="InvalidParameters")
+    assert past.judged() == []
+
+    complaint = "run r1 of etl was recorded before its Job was asked for"
+    assert completed().patch_run("Pending").post_job().judged() == [complaint]
+    assert completed().patch_run("Pending").judged() == [], "somebody else made the Job"
+    assert completed().patch_run("Submitted", run_id="r9").judged() == [complaint.replace("r1", "r9")]
