@@ -70,6 +70,13 @@ e2e: $(VENV) ## only the tests on real nodes: the image, the chart's whole life 
 reliability: $(VENV) ## faults on a real API server, the histories of the simulation; LONG=1 for hours of them, CASE=… for one
 	$(if $(LONG),DIEM_RELIABILITY=long) $(if $(CASE),DIEM_RELIABILITY_CASE='$(CASE)') $(BIN)/pytest tests/reliability -rfE $(if $(CASE),,tests/simulation)
 
+# Timings are printed, never asserted. Nothing else should run on the machine.
+.PHONY: bench bench-quick
+bench: $(VENV) ## how fast and light it is, beside baselines of the same run; docs/performance.md explains the figures
+	$(BIN)/python -m tests.bench
+bench-quick: $(VENV) ## less of the same, under 3 minutes
+	$(BIN)/python -m tests.bench --quick
+
 .PHONY: image
 image: $(VENV) ## the container image as an archive in .local, built from the Containerfile without an engine or a registry
 	@mkdir -p .local

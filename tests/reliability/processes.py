@@ -22,6 +22,7 @@ from tests.reliability.waiting import eventually
 QUICK_LEASE = ("--lease-duration=3", "--lease-renew=0.5", "--lease-poll=0.1")
 """So that nobody waits long for the Lease of a killed leader."""
 
+SOURCE_ROOT = Path(__file__).parents[2] / "operator"
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 0.1
 """How soon a process that died is there again, as a container is after its first crash."""
@@ -36,7 +37,7 @@ class Program:
         role: "operator" or "api".
         proxy: its way to the API server.
         port: where it serves: probes of the operator, callers of the API.
-        source: the source root that it runs from; this checkout's where None.
+        source: the source root that it is started from; where None, this checkout's, and forked, which is quicker.
         clock_offset_seconds: how wrong its clock is.
         lease: flags of an operator about its Lease.
         lives: how often it was started.

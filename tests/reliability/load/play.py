@@ -20,6 +20,7 @@ from tests.reliability.load.prober import Prober
 from tests.reliability.load.sight import QuickKube, build_witness
 from tests.reliability.load.sizes import RUN_HISTORY, Sizes
 from tests.reliability.people import make_diemjob
+from tests.reliability.processes import SOURCE_ROOT
 from tests.reliability.waiting import eventually
 
 CREATORS = 6
@@ -142,6 +143,8 @@ class Load:
 def play(site: Site, sizes: Sizes) -> Load:
     """Play a load and have it judged."""
     with site.install(operators=2, is_direct=True) as installation:
+        for program in installation.programs:
+            program.source = SOURCE_ROOT  # what a forked process holds in memory is not its own
         if sizes.is_long:
             for operator in installation.operators:
                 operator.lease = ()  # as it is delivered: the times to take over are those that people see

@@ -1,0 +1,203 @@
+"""`python -m tests.bench [--quick] [--json FILE]`: measure everything, print one table, write JSON."""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from tests.bench.arena import Arena, describe_machine, open_arena, read_cpu_seconds
+from tests.bench.clients import connect_api
+from tests.bench.counts import count_requests
+from tests.bench.failover import measure_failovers
+from tests.bench.figures import Figure, Report, find_percentile, print_head
+from tests.bench.scale import fill, finish_runs, measure_idling
+from tests.bench.starts import (
+    rate_bare_posts,
+    rate_burst,
+    rate_job_controller,
+    start_directly,
+    start_over_http,
+    time_bare_posts,
+    time_each,
+)
+from tests.bench.statuses import (
+    CONNECTIONS,
+    has_wrk,
+    measure_api,
+    measure_api_server,
+    time_statuses,
+    time_statuses_beside_starts,
+)
+from tests.reliability.installation import Installation
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        each: starts one after the other.
+        bursts: starts at once.
+        seconds: of asking for statuses.
+        idle: DiemJobs that do nothing; 0 leaves that out.
+        finished: of them, with a run that is over.
+        failovers: of each kind.
+    """
+
+    each: int
+    bursts: tuple[int, ...]
+    seconds: int
+    idle: int
+    finished: int
+    failovers: int
+
+
+FULL = Sizes(each=300, bursts=(500, 2000), seconds=10, idle=10_000, finished=5_000, failovers=5)
+QUICK = Sizes(each=60, bursts=(300,), seconds=3, idle=1_000, finished=200, failovers=1)
+
+
+async def measure(sizes: Sizes, report: Report, directory: Path) -> None:
+    """Measure everything, each figure as soon as its baseline is there."""
+    async with open_arena(directory) as arena:
+        await measure_counts(arena, report)
+        with arena.install() as installation:
+            with arena.without_controllers():
+                floor = await measure_starts(arena, installation, sizes, report)
+                await measure_statuses(arena, installation, sizes, report, directory)
+            await measure_runs(arena, installation, sizes, report)
+            await measure_scale(arena, installation, sizes, report, floor=floor)
+        await measure_failing_over(arena, sizes, report)
+
+
+async def measure_counts(arena: Arena, report: Report) -> None:
+    """Count requests."""
+    counts = await count_requests(arena)
+    events = counts.writes.get("create events", 0) + counts.writes.get("patch events", 0)
+    report.add(Figure("writes of a run over HTTP, Events left out", sum(counts.writes.values()) - events, "", goal=6))
+    report.add(Figure("Events written for it", events, ""))
+    report.add(Figure("writes of idle DiemJobs", counts.idle_writes, "", goal=0))
+    report.add(Figure("requests to the API server for a status", counts.requests_per_status, "", goal=0))
+
+
+async def measure_starts(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> list[float]:
+    """Measure starts, one by one and in bursts; return the direct ones that were measured one by one."""
+    namespace = installation.namespace
+    direct = start_directly(arena.kube, namespace)
+    bare = await time_bare_posts(arena, namespace, count=sizes.each)
+    patched = await time_each(arena, namespace, direct, count=sizes.each)
+    async with connect_api(installation.api.port, installation.token) as api:
+        called = await time_each(arena, namespace, start_over_http(api), count=sizes.each)
+        for percent, goal in ((50, 3.0), (99, 5.0)):
+            floor = find_percentile(bare, percent) * 1e3
+            name = f"bare POST Job, p{percent}"
+            value = find_percentile(called, percent) * 1e3
+            report.add(Figure(f"HTTP start → Job, p{percent}", value, "ms", floor, name, goal))
+            value = find_percentile(patched, percent) * 1e3
+            report.add(Figure(f"spec patched → Job, p{percent}", value, "ms", floor, name, 1.2))
+        await arena.clear(namespace)
+        for count in sizes.bursts:
+            bare_rate = await rate_bare_posts(arena, namespace, count=count)
+            direct_rate = await rate_burst(arena, namespace, direct, count=count)
+            name = f"bare POST Job: {bare_rate:.0f}/s"
+            report.add(Figure(f"burst of {count}, spec patched", direct_rate, "jobs/s", bare_rate, name, 0.25, True))
+            http_rate = await rate_burst(arena, namespace, start_over_http(api), count=count)
+            name = "the burst of patches"
+            report.add(Figure(f"burst of {count} over HTTP", http_rate, "jobs/s", direct_rate, name, 0.8, True))
+            await arena.clear(namespace)
+            arena.tune_controllers()
+            peer_rate = await rate_job_controller(arena, namespace, count=count)
+            assert arena.cluster.controller_manager is not None
+            arena.cluster.controller_manager.stop()
+            name = "Kubernetes' Job controller, tuned: unsuspended → Pod"
+            report.add(Figure(f"burst of {count}, spec patched", direct_rate, "jobs/s", peer_rate, name, 1.0, True))
+            await arena.clear(namespace)
+    return patched
+
+
+async def measure_statuses(
+    arena: Arena, installation: Installation, sizes: Sizes, report: Report, directory: Path
+) -> None:
+    """Measure statuses of a job that runs, with nothing else going on and beside starts."""
+    name = "asked"
+    await arena.make_diemjobs(installation.namespace, [name])
+    await start_directly(arena.kube, installation.namespace)(name)
+    async with connect_api(installation.api.port, installation.token) as api:
+        idle = await time_statuses(api, name, count=200)
+        if has_wrk():
+            ours = await measure_api(installation, name, directory, seconds=sizes.seconds)
+            theirs = await measure_api_server(arena, installation.namespace, name, directory, seconds=sizes.seconds)
+            what = f"consistent GET from the API server, {CONNECTIONS} connections"
+            rate = theirs.per_second
+            report.add(Figure("status by wrk, one API process", ours.per_second, "req/s", rate, what, 2.0, True))
+            median = theirs.median_seconds * 1e3
+            report.add(Figure("status by wrk, p50", ours.median_seconds * 1e3, "ms", median, what, 1.0))
+        beside = await time_statuses_beside_starts(arena, installation, api, name, seconds=sizes.seconds)
+        floor = find_percentile(idle, 50) * 1e3
+        value = find_percentile(beside, 99) * 1e3
+        report.add(Figure("status p99 beside 200 starts/s", value, "ms", floor, "p50 with nothing else", 5.0))
+    await arena.clear(installation.namespace)
+
+
+async def measure_runs(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> None:
+    """Measure the operator's processor time for whole runs."""
+    arena.tune_controllers()
+    count = sizes.bursts[0]
+    await fill(arena, installation.namespace, count=count)
+    before = read_cpu_seconds(installation.operator)
+    await finish_runs(arena, installation.namespace, count=count)
+    seconds = read_cpu_seconds(installation.operator) - before
+    report.add(Figure("CPU of the operator for a run, start to end", seconds / count * 1e3, "ms", goal=2.5))
+    await arena.clear(installation.namespace)
+
+
+async def measure_scale(
+    arena: Arena, installation: Installation, sizes: Sizes, report: Report, *, floor: list[float]
+) -> None:
+    """Measure what thousands of DiemJobs cost."""
+    await fill(arena, installation.namespace, count=sizes.idle)
+    idling = await measure_idling(arena, installation)
+    many = f"{sizes.idle:,} idle DiemJobs: "
+    report.add(Figure(f"{many}memory of the operator", idling.operator_megabytes, "MB", goal=150))
+    report.add(Figure(f"{many}memory of the API", idling.api_megabytes, "MB", goal=150))
+    bare = idling.bare_list_seconds
+    name = "paged LIST and JSON in Python"
+    report.add(Figure(f"{many}cold start of the operator", idling.operator_start_seconds, "s", bare, name, 3.0))
+    report.add(Figure(f"{many}cold start of the API", idling.api_start_seconds, "s", bare, name, 3.0))
+    await finish_runs(arena, installation.namespace, count=sizes.finished)
+    with arena.without_controllers():
+        direct = start_directly(arena.kube, installation.namespace)
+        patched = await time_each(arena, installation.namespace, direct, count=sizes.each)
+    value, empty = find_percentile(patched, 50) * 1e3, find_percentile(floor, 50) * 1e3
+    name = f"{many}and {sizes.finished:,} finished Jobs: patched → Job, p50"
+    report.add(Figure(name, value, "ms", empty, "in an empty cluster", 1.3))
+
+
+async def measure_failing_over(arena: Arena, sizes: Sizes, report: Report) -> None:
+    """Measure how long nobody starts anything."""
+    failovers = await measure_failovers(arena, count=sizes.failovers)
+    report.add(Figure("leader killed → next start's Job, worst", max(failovers.killed), "s", goal=8.0))
+    report.add(Figure("leader restarted → next start's Job, worst", max(failovers.restarted), "s", goal=1.0))
+
+
+def main() -> None:
+    """Measure, print and write; the exit code says nothing of the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, under 3 minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", default=Path(".local/bench.json"))
+    arguments = parser.parse_args()
+    report = Report(describe_machine())
+    print_head(report.machine)
+    if not has_wrk():
+        print("wrk is not installed (Debian: apt-get install wrk): its lines are left out", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="diem-bench-") as directory:
+        uvloop.run(measure(QUICK if arguments.quick else FULL, report, Path(directory)))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    report.write(arguments.json)
+    print(f"\nwritten: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Where it is measured: a control plane of its own, our processes with the settings that they have by default."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench.clients import DIEMJOBS, JOBS, Client, connect_kubernetes, run_all
+from tests.integration.conftest import apply_crds
+from tests.localcluster import LocalCluster, NodeKind
+from tests.reliability.installation import Installation, Site
+from tests.reliability.people import make_diemjob
+from tests.reliability.processes import SOURCE_ROOT, Program
+
+TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
+"""What lets the Job controller of Kubernetes go as fast as it can."""
+
+SHORT_PODS = {"run-for": "1ms"}
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Arena:
+    """A cluster with a simulated node, and an administrator's client."""
+
+    cluster: LocalCluster
+    site: Site
+    kube: Client
+
+    @contextmanager
+    def install(self, *, operators: int = 1, is_counted: bool = False) -> Iterator[Installation]:
+        """Give an installation that serves.
+
+        Args:
+            operators: how many replicas.
+            is_counted: whether a proxy counts every call, which costs time.
+        """
+        with self.site.install(operators=operators, is_direct=not is_counted) as installation:
+            for program in installation.programs:
+                program.lease, program.source = (), SOURCE_ROOT
+            installation.begin()
+            yield installation
+
+    @contextmanager
+    def without_controllers(self) -> Iterator[None]:
+        """Keep Jobs from getting pods while the block runs: their creation is all that is measured."""
+        parts = [part for part in (self.cluster.controller_manager, self.cluster.scheduler) if part is not None]
+        for part in parts:
+            part.stop()
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.start()
+
+    def tune_controllers(self) -> None:
+        """Start Kubernetes' own controllers anew, as fast as they go."""
+        manager = self.cluster.controller_manager
+        assert manager is not None
+        if TUNED[0] not in manager.command:
+            manager.command = (*manager.command, *TUNED)
+        manager.restart()
+
+    async def make_diemjobs(self, namespace: str, names: Iterable[str], **spec: Any) -> None:
+        """Create DiemJobs."""
+        path = DIEMJOBS.format(namespace)
+        await run_all(self.kube.send("POST", path, make_diemjob(name, **spec)) for name in names)
+
+    async def clear(self, namespace: str) -> None:
+        """Remove all DiemJobs, then their Jobs, which nobody collects while Kubernetes' controllers stand still."""
+        for path in (DIEMJOBS, JOBS):
+            await self.kube.send("DELETE", path.format(namespace), {"propagationPolicy": "Background"})
+
+
+@asynccontextmanager
+async def open_arena(directory: Path) -> AsyncIterator[Arena]:
+    """Start everything."""
+    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
+        apply_crds(cluster)
+        site = Site(cluster, directory)
+        with site.farm:
+            async with connect_kubernetes(cluster) as kube:
+                yield Arena(cluster, site, kube)
+
+
+def name_all(prefix: str, count: int) -> Sequence[str]:
+    """Return names that nothing else has."""
+    return [f"{prefix}-{place}" for place in range(count)]
+
+
+def read_megabytes(program: Program) -> float:
+    """Return what a process holds in memory."""
+    pages = int(Path(f"/proc/{program.proxy.process}/statm").read_text().split()[1])
+    return pages * _PAGE_BYTES / 1e6
+
+
+def read_cpu_seconds(program: Program) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{program.proxy.process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def describe_machine() -> str:
+    """Return what it was measured on."""
+    processors = os.cpu_count()
+    load = os.getloadavg()[0]
+    day = time.strftime("%Y-%m-%d")
+    return (
+        f"{day}, {processors} processors for control plane, operator, API and clients together; load {load:.1f} before"
+    )

@@ -1,0 +1,110 @@
+"""How many statuses one API process answers, by a client in C (wrk), beside what the API server gives it."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from hack.local.installation import API_ACCOUNT, SYSTEM_NAMESPACE
+from tests.bench.arena import Arena, name_all
+from tests.bench.clients import DIEMJOBS, Client
+from tests.bench.starts import start_directly
+from tests.reliability.callers import PATH
+from tests.reliability.installation import Installation
+
+CONNECTIONS = 16
+STARTS_PER_SECOND = 200
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["x-api-key"] = "{token}"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = '{{"id": "{name}", "action": "status"}}'
+"""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a client in C got: requests per second, and the median in seconds."""
+
+    per_second: float
+    median_seconds: float
+
+
+def has_wrk() -> bool:
+    """Whether the client is there; Debian has it as the package wrk."""
+    return shutil.which("wrk") is not None
+
+
+def run_wrk(*arguments: str, seconds: int) -> Throughput:
+    """Let it ask for some seconds, after two for warming up; every answer must be good."""
+    command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", "--latency", *arguments]
+    subprocess.run([*command, "--duration=2s"], check=True, capture_output=True)
+    told = subprocess.run([*command, f"--duration={seconds}s"], check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in told, told
+    rate, median = re.search(r"Requests/sec:\s+([\d.]+)", told), re.search(r"50%\s+([\d.]+)(us|ms|s)", told)
+    assert rate is not None, told
+    assert median is not None, told
+    return Throughput(float(rate[1]), float(median[1]) * _UNITS[median[2]])
+
+
+async def measure_api(installation: Installation, name: str, directory: Path, *, seconds: int) -> Throughput:
+    """Ask one API process for the status of one job."""
+    script = directory / "status.lua"
+    script.touch(mode=0o600)
+    script.write_text(_SCRIPT.format(token=installation.token, name=name))
+    url = f"http://127.0.0.1:{installation.api.port}{PATH}"
+    return await asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds)
+
+
+async def measure_api_server(arena: Arena, namespace: str, name: str, directory: Path, *, seconds: int) -> Throughput:
+    """Ask the API server for the same DiemJob, as the API's identity: a consistent read."""
+    token = arena.cluster.kubectl("create", "token", API_ACCOUNT, f"--namespace={SYSTEM_NAMESPACE}").strip()
+    script = directory / "get.lua"
+    script.touch(mode=0o600)
+    script.write_text(f'wrk.headers["Authorization"] = "Bearer {token}"\n')
+    url = f"{arena.cluster.server}{DIEMJOBS.format(namespace)}/{name}"
+    return await asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds)
+
+
+async def time_statuses(api: Client, name: str, *, count: int) -> list[float]:
+    """Ask one after the other; return the seconds of each."""
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        await api.send("POST", PATH, {"id": name, "action": "status"})
+        seconds.append(time.perf_counter() - began)
+        await asyncio.sleep(0.002)
+    return seconds
+
+
+async def time_statuses_beside_starts(
+    arena: Arena, installation: Installation, api: Client, name: str, *, seconds: float
+) -> Sequence[float]:
+    """Ask while DiemJobs are started, so many a second."""
+    names = name_all(f"beside-{uuid4().hex[:6]}", int(seconds * STARTS_PER_SECOND))
+    await arena.make_diemjobs(installation.namespace, names)
+    await asyncio.sleep(2)
+    start = start_directly(arena.kube, installation.namespace)
+
+    async def start_in_time() -> None:
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            for place, each in enumerate(names):
+                await asyncio.sleep(max(0.0, began + place / STARTS_PER_SECOND - time.perf_counter()))
+                tasks.create_task(_start(each))
+
+    async def _start(each: str) -> None:
+        await start(each)
+
+    starting = asyncio.create_task(start_in_time())
+    asked: list[float] = []
+    while not starting.done():
+        asked += await time_statuses(api, name, count=20)
+    await starting
+    return asked
