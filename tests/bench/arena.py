@@ -1,5 +1,6 @@
 """Where it is measured: a control plane of its own, our processes with the settings that they have by default."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -7,6 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tests.bench.clients import DIEMJOBS, JOBS, Client, connect_kubernetes, run_all
 from tests.integration.conftest import apply_crds
@@ -18,9 +21,28 @@ from tests.reliability.processes import SOURCE_ROOT, Program
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
 """What lets the Job controller of Kubernetes go as fast as it can."""
 
+PATIENCE_SECONDS = 900.0
+SETTLE_SECONDS = 1.0
 SHORT_PODS = {"run-for": "1ms"}
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+
+
+class _DiemJob(msgspec.Struct):
+    metadata: _Metadata
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _DiemJobs(msgspec.Struct):
+    items: list[_DiemJob]
 
 
 @dataclass
@@ -66,9 +88,21 @@ class Arena:
         manager.restart()
 
     async def make_diemjobs(self, namespace: str, names: Iterable[str], **spec: Any) -> None:
-        """Create DiemJobs."""
-        path = DIEMJOBS.format(namespace)
+        """Create DiemJobs, and return when the operator and the API have taken them up."""
+        path, names = DIEMJOBS.format(namespace), list(names)
         await run_all(self.kube.send("POST", path, make_diemjob(name, **spec)) for name in names)
+        await self.wait_for_phase(namespace, "Stopped", names)
+        await asyncio.sleep(SETTLE_SECONDS)
+
+    async def wait_for_phase(self, namespace: str, phase: str, names: Iterable[str]) -> None:
+        """Return when all of these DiemJobs are in a phase."""
+        wanted, path = set(names), f"{DIEMJOBS.format(namespace)}?resourceVersion=0"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = msgspec.json.decode(await self.kube.send("GET", path), type=_DiemJobs).items
+                if wanted <= {each.metadata.name for each in found if each.status.phase == phase}:
+                    return
+                await asyncio.sleep(0.5)
 
     async def clear(self, namespace: str) -> None:
         """Remove all DiemJobs, then their Jobs, which nobody collects while Kubernetes' controllers stand still."""

@@ -5,8 +5,6 @@ import json
 import time
 from dataclasses import dataclass
 
-import msgspec
-
 from tests.bench.arena import SHORT_PODS, Arena, name_all, read_megabytes
 from tests.bench.clients import DIEMJOBS, run_all
 from tests.bench.starts import start_directly
@@ -39,7 +37,6 @@ class Idling:
 async def fill(arena: Arena, namespace: str, *, count: int) -> None:
     """Make DiemJobs, and return when each has a status."""
     await arena.make_diemjobs(namespace, name_all("idle", count), pod=SHORT_PODS)
-    await _wait_for_phase(arena, namespace, "Stopped", count)
 
 
 async def finish_runs(arena: Arena, namespace: str, *, count: int) -> None:
@@ -49,8 +46,9 @@ async def finish_runs(arena: Arena, namespace: str, *, count: int) -> None:
     async def start_one(name: str) -> None:
         await start(name)
 
-    await run_all(start_one(name) for name in name_all("idle", count))
-    await _wait_for_phase(arena, namespace, "Completed", count)
+    names = name_all("idle", count)
+    await run_all(start_one(name) for name in names)
+    await arena.wait_for_phase(namespace, "Completed", names)
 
 
 async def measure_idling(arena: Arena, installation: Installation) -> Idling:
@@ -88,25 +86,3 @@ async def _list_all(arena: Arena, namespace: str) -> int:
         page = answer["metadata"].get("continue", "")
         if not page:
             return count
-
-
-class _Status(msgspec.Struct):
-    phase: str = ""
-
-
-class _DiemJob(msgspec.Struct):
-    status: _Status = msgspec.field(default_factory=_Status)
-
-
-class _DiemJobs(msgspec.Struct):
-    items: list[_DiemJob]
-
-
-async def _wait_for_phase(arena: Arena, namespace: str, phase: str, count: int) -> None:
-    async with asyncio.timeout(ANSWER_SECONDS):
-        while True:
-            answer = await arena.kube.send("GET", f"{DIEMJOBS.format(namespace)}?resourceVersion=0")
-            found = msgspec.json.decode(answer, type=_DiemJobs).items
-            if sum(each.status.phase == phase for each in found) >= count:
-                return
-            await asyncio.sleep(1)

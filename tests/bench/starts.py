@@ -54,7 +54,6 @@ async def time_each(arena: Arena, namespace: str, start: Start, *, count: int) -
     """Start DiemJobs one after the other; return the seconds from each start to its Job."""
     names = name_all(f"each-{uuid4().hex[:6]}", count + WARM_UP)
     await arena.make_diemjobs(namespace, names)
-    await asyncio.sleep(2)
     seconds = []
     async with Arrivals(find_run_id).watching(arena.kube, JOBS.format(namespace)) as arrivals:
         for name in names:
@@ -68,7 +67,6 @@ async def rate_burst(arena: Arena, namespace: str, start: Start, *, count: int) 
     """Start many DiemJobs at once; return Jobs per second, from the first start to the last Job."""
     names = name_all(f"burst-{uuid4().hex[:6]}", count)
     await arena.make_diemjobs(namespace, names)
-    await asyncio.sleep(2)
     run_ids: list[str] = []
 
     async def start_one(name: str) -> None:

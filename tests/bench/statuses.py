@@ -89,7 +89,6 @@ async def time_statuses_beside_starts(
     """Ask while DiemJobs are started, so many a second."""
     names = name_all(f"beside-{uuid4().hex[:6]}", int(seconds * STARTS_PER_SECOND))
     await arena.make_diemjobs(installation.namespace, names)
-    await asyncio.sleep(2)
     start = start_directly(arena.kube, installation.namespace)
 
     async def start_in_time() -> None:
