@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -55,14 +56,20 @@ class Client:
         self._base = base
 
     async def send(
-        self, method: str, path: str, body: object = None, *, content_type: str = "application/json", **headers: str
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content_type: str = "application/json",
+        is_gone_fine: bool = False,
     ) -> bytes:
         """Send a request; return the body of the answer."""
         data = None if body is None else msgspec.json.encode(body)
-        sent = {"Content-Type": content_type, **headers}
-        async with self._session.request(method, self._base + path, data=data, headers=sent) as answer:
+        headers = {"Content-Type": content_type}
+        async with self._session.request(method, self._base + path, data=data, headers=headers) as answer:
             text = await answer.read()
-            if not answer.ok:
+            if not answer.ok and not (is_gone_fine and answer.status == HTTPStatus.NOT_FOUND):
                 raise BenchError(f"{method} {path} was answered {answer.status}: {text[:300].decode(errors='replace')}")
             return text
 
