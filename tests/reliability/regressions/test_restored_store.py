@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import apply_crds
-from tests.localcluster import LocalCluster, NodeKind
+from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 from tests.reliability.history import find_outcome
-from tests.reliability.installation import Site
+from tests.reliability.installation import open_site
 from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob, restart_garbage_collector
 from tests.reliability.playing import Theatre
@@ -24,11 +23,8 @@ from tests.reliability.waiting import eventually
 @pytest.fixture(scope="module")
 def own_theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     """A cluster whose past may be changed."""
-    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
-        apply_crds(cluster)
-        site = Site(cluster, tmp_path_factory.mktemp("restored"))
-        with site.farm:
-            yield Theatre(site)
+    with open_site(tmp_path_factory.mktemp("restored")) as site:
+        yield Theatre(site)
 
 
 class Snapshot:
@@ -51,7 +47,7 @@ class Snapshot:
     def _without_control_plane(self, deed: Callable[[], object]) -> None:
         parts = list(self._cluster.components.values())
         for part in reversed(parts):
-            part.kill()
+            part.stop()
         deed()
         for part in parts:
             part.start()
