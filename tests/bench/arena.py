@@ -12,11 +12,10 @@ from typing import Any
 import msgspec
 
 from tests.bench.clients import DIEMJOBS, JOBS, Client, connect_kubernetes, run_all
-from tests.integration.conftest import apply_crds
-from tests.localcluster import LocalCluster, NodeKind
-from tests.reliability.installation import Installation, Site
+from tests.localcluster import LocalCluster
+from tests.reliability.installation import Installation, Site, open_site
 from tests.reliability.people import make_diemjob
-from tests.reliability.processes import SOURCE_ROOT, Program
+from tests.reliability.processes import SOURCE_ROOT
 
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
 """What lets the Job controller of Kubernetes go as fast as it can."""
@@ -24,8 +23,6 @@ TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs
 PATIENCE_SECONDS = 900.0
 SETTLE_SECONDS = 1.0
 SHORT_PODS = {"run-for": "1ms"}
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class _Status(msgspec.Struct):
@@ -122,29 +119,14 @@ class Arena:
 @asynccontextmanager
 async def open_arena(directory: Path) -> AsyncIterator[Arena]:
     """Start everything."""
-    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
-        apply_crds(cluster)
-        site = Site(cluster, directory)
-        with site.farm:
-            async with connect_kubernetes(cluster) as kube:
-                yield Arena(cluster, site, kube)
+    with open_site(directory) as site:
+        async with connect_kubernetes(site.cluster) as kube:
+            yield Arena(site.cluster, site, kube)
 
 
 def name_all(prefix: str, count: int) -> Sequence[str]:
     """Return names that nothing else has."""
     return [f"{prefix}-{place}" for place in range(count)]
-
-
-def read_megabytes(program: Program) -> float:
-    """Return what a process holds in memory."""
-    pages = int(Path(f"/proc/{program.proxy.process}/statm").read_text().split()[1])
-    return pages * _PAGE_BYTES / 1e6
-
-
-def read_cpu_seconds(program: Program) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{program.proxy.process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def describe_machine() -> str:

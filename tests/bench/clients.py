@@ -19,7 +19,6 @@ from tests.localcluster import LocalCluster
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 PODS = "/api/v1/namespaces/{}/pods"
 DIEMJOBS = "/apis/diem.io/v1/namespaces/{}/diemjobs"
-RUN_ID = "diem.io/run-id"
 IN_FLIGHT = 20
 
 

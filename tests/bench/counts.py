@@ -10,12 +10,12 @@ from tests.bench.clients import Client, connect_api
 from tests.bench.starts import start_over_http
 from tests.reliability.callers import PATH
 from tests.reliability.installation import Installation
+from tests.reliability.oracle import TERMINAL
 from tests.reliability.scene import Scene
 
 RUNS = 20
 STATUSES = 100
 IDLE_SECONDS = 5.0
-_OVER = {"Completed", "Failed", "Stopped"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ async def _run_to_the_end(scene: Scene, api: Client, names: Sequence[str]) -> No
 
     def is_over() -> bool:
         runs = (scene.status_of(name).get("run", {}) for name in names)
-        return all(run.get("id") in run_ids.values() and run.get("phase") in _OVER for run in runs)
+        return all(run.get("id") in run_ids.values() and run.get("phase") in TERMINAL for run in runs)
 
     await asyncio.to_thread(scene.wait_until, "all runs are over", is_over)
     await asyncio.sleep(1)  # Events are told last

@@ -80,8 +80,8 @@ def _format_goal(figure: Figure) -> str:
     return f"{sign} {figure.goal:g} {'met' if figure.is_met else 'MISSED'}"
 
 
-def find_percentile(seconds: Sequence[float], percent: float) -> float:
+def find_percentile(seconds: Sequence[float], percent: int) -> float:
     """Return a percentile of some times; the longest one of few."""
     if len(seconds) < 2:
         return max(seconds)
-    return statistics.quantiles(seconds, n=1000, method="inclusive")[int(percent * 10) - 1]
+    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]

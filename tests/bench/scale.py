@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from tests.bench.arena import SHORT_PODS, Arena, name_all, read_megabytes
+from tests.bench.arena import SHORT_PODS, Arena, name_all
 from tests.bench.clients import DIEMJOBS, run_all
 from tests.bench.starts import start_directly
 from tests.reliability.installation import Installation
@@ -41,13 +41,8 @@ async def fill(arena: Arena, namespace: str, *, count: int) -> None:
 
 async def finish_runs(arena: Arena, namespace: str, *, count: int) -> None:
     """Let some of these DiemJobs have a run that is over, with its Job and pod."""
-    start = start_directly(arena.kube, namespace)
-
-    async def start_one(name: str) -> None:
-        await start(name)
-
-    names = name_all("idle", count)
-    await run_all(start_one(name) for name in names)
+    start, names = start_directly(arena.kube, namespace), name_all("idle", count)
+    await run_all(start(name) for name in names)
     await arena.wait_for_phase(namespace, "Completed", names)
 
 
@@ -59,8 +54,8 @@ async def measure_idling(arena: Arena, installation: Installation) -> Idling:
     began = time.perf_counter()
     await _list_all(arena, installation.namespace)
     return Idling(
-        operator_megabytes=read_megabytes(installation.operator),
-        api_megabytes=read_megabytes(installation.api),
+        operator_megabytes=installation.operator.read_usage()[0] / 1e6,
+        api_megabytes=installation.api.read_usage()[0] / 1e6,
         operator_start_seconds=operator_seconds,
         api_start_seconds=api_seconds,
         bare_list_seconds=time.perf_counter() - began,
@@ -77,12 +72,11 @@ def _time_start(program: Program, *, has_to_lead: bool = False) -> float:
     return time.perf_counter() - began
 
 
-async def _list_all(arena: Arena, namespace: str) -> int:
-    """List with the standard library's JSON, as a plain client would; return how many there are."""
-    path, count, page = DIEMJOBS.format(namespace), 0, ""
+async def _list_all(arena: Arena, namespace: str) -> None:
+    """List with the standard library's JSON, as a plain client would."""
+    path, page = DIEMJOBS.format(namespace), ""
     while True:
         answer = json.loads(await arena.kube.send("GET", f"{path}?limit={PAGE}&continue={page}"))
-        count += len(answer["items"])
         page = answer["metadata"].get("continue", "")
         if not page:
-            return count
+            return

@@ -2,21 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 
 from tests.bench.arena import Arena, name_all
-from tests.bench.clients import DIEMJOBS, JOBS, PODS, RUN_ID, Arrivals, Client, Object, run_all
+from tests.bench.clients import DIEMJOBS, JOBS, PODS, Arrivals, Client, Object, run_all
 from tests.reliability.callers import PATH
+from tests.reliability.history import RUN_ID
 from tests.reliability.people import make_diemjob
 
 WARM_UP = 20
 BETWEEN_SECONDS = 0.02
 """So that one start is not measured with what is left to do for the one before."""
 
-Start = Callable[[str], Awaitable[tuple[str, float]]]
+Start = Callable[[str], Coroutine[Any, Any, tuple[str, float]]]
 """Takes a DiemJob; gives the run's id and the moment from which the time counts."""
 
 

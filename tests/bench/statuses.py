@@ -55,9 +55,7 @@ def run_wrk(*arguments: str, seconds: int) -> Throughput:
 
 async def measure_api(installation: Installation, name: str, directory: Path, *, seconds: int) -> Throughput:
     """Ask one API process for the status of one job."""
-    script = directory / "status.lua"
-    script.touch(mode=0o600)
-    script.write_text(_SCRIPT.format(token=installation.token, name=name))
+    script = _write_script(directory / "status.lua", _SCRIPT.format(token=installation.token, name=name))
     url = f"http://127.0.0.1:{installation.api.port}{PATH}"
     return await asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds)
 
@@ -65,11 +63,16 @@ async def measure_api(installation: Installation, name: str, directory: Path, *,
 async def measure_api_server(arena: Arena, namespace: str, name: str, directory: Path, *, seconds: int) -> Throughput:
     """Ask the API server for the same DiemJob, as the API's identity: a consistent read."""
     token = arena.cluster.kubectl("create", "token", API_ACCOUNT, f"--namespace={SYSTEM_NAMESPACE}").strip()
-    script = directory / "get.lua"
-    script.touch(mode=0o600)
-    script.write_text(f'wrk.headers["Authorization"] = "Bearer {token}"\n')
+    script = _write_script(directory / "get.lua", f'wrk.headers["Authorization"] = "Bearer {token}"\n')
     url = f"{arena.cluster.server}{DIEMJOBS.format(namespace)}/{name}"
     return await asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds)
+
+
+def _write_script(file: Path, text: str) -> Path:
+    """Write what holds a token, for nobody else to read."""
+    file.touch(mode=0o600)
+    file.write_text(text)
+    return file
 
 
 async def time_statuses(api: Client, name: str, *, count: int) -> list[float]:
@@ -96,10 +99,7 @@ async def time_statuses_beside_starts(
         async with asyncio.TaskGroup() as tasks:
             for place, each in enumerate(names):
                 await asyncio.sleep(max(0.0, began + place / STARTS_PER_SECOND - time.perf_counter()))
-                tasks.create_task(_start(each))
-
-    async def _start(each: str) -> None:
-        await start(each)
+                tasks.create_task(start(each))
 
     starting = asyncio.create_task(start_in_time())
     asked: list[float] = []

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import apply_crds
-from tests.localcluster import LocalCluster, NodeKind
-from tests.reliability.installation import Site
+from tests.localcluster import LocalCluster
+from tests.reliability.installation import open_site
 from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 
@@ -30,15 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def story_cluster() -> Iterator[LocalCluster]:
-    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
-        apply_crds(cluster)
-        restart_garbage_collector(cluster)
-        yield cluster
+def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with open_site(tmp_path_factory.mktemp("stories")) as site:
+        restart_garbage_collector(site.cluster)
+        yield Theatre(site)
 
 
 @pytest.fixture(scope="session")
-def theatre(story_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    site = Site(story_cluster, tmp_path_factory.mktemp("stories"))
-    with site.farm:
-        yield Theatre(site)
+def story_cluster(theatre: Theatre) -> LocalCluster:
+    return theatre.site.cluster

@@ -11,7 +11,8 @@ from uuid import uuid4
 import requests
 
 from hack.local.installation import API_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE, apply_identities
-from tests.localcluster import LocalCluster
+from tests.integration.conftest import apply_crds
+from tests.localcluster import LocalCluster, NodeKind
 from tests.reliability.kube import Kube
 from tests.reliability.processes import Program, write_kubeconfig
 from tests.reliability.proxy import ProxyFarm
@@ -140,6 +141,16 @@ class Site:
         token = self._tokens[account]
         write_kubeconfig(program, ca_file=ca_file, token=token, namespace=SYSTEM_NAMESPACE, server=server)
         return program
+
+
+@contextmanager
+def open_site(directory: Path) -> Iterator[Site]:
+    """Give a site with a cluster of its own, whose node is simulated."""
+    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
+        apply_crds(cluster)
+        site = Site(cluster, directory)
+        with site.farm:
+            yield site
 
 
 def _allow_leases(kube: Kube) -> None:

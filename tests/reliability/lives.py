@@ -3,9 +3,7 @@
 import contextlib
 import multiprocessing
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +74,6 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], log_file: Path
             os.dup2(log.fileno(), descriptor)
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["diem-operator", *arguments]
     from diem_operator.cli import main  # noqa: PLC0415 - the parent has no use for it
 
-    main()
+    main(arguments, prog_name="diem-operator")

@@ -118,6 +118,16 @@ class Program:
     def wait_ready(self, *, within_seconds: float = 60.0) -> None:
         eventually(f"{self.name} is ready", lambda: self.ask("/readyz")[0] == 200, within_seconds=within_seconds)
 
+    def read_usage(self) -> tuple[int, float]:
+        """Return resident bytes and processor seconds of its present life.
+
+        Raises:
+            OSError, IndexError: it has just died.
+        """
+        pages = int(Path(f"/proc/{self.proxy.process}/statm").read_text().split()[1])
+        fields = Path(f"/proc/{self.proxy.process}/stat").read_text().rpartition(")")[2].split()
+        return pages * os.sysconf("SC_PAGE_SIZE"), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     @property
     def is_leader(self) -> bool:
         return "\ndiem_operator_leader 1.0" in self.ask("/metrics")[1]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import CRDS, apply_crds
-from tests.localcluster import LocalCluster, NodeKind
-from tests.reliability.installation import Site
+from tests.localcluster import LocalCluster
+from tests.reliability.installation import open_site
 from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob, restart_garbage_collector
 from tests.reliability.playing import Theatre, conclude
@@ -20,11 +20,8 @@ CRD = "diemjobs.diem.io"
 @pytest.fixture(scope="module")
 def own_theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     """A cluster whose CRDs and rights may be changed."""
-    with LocalCluster.start(node=NodeKind.SIMULATED) as cluster:
-        apply_crds(cluster)
-        site = Site(cluster, tmp_path_factory.mktemp("life"))
-        with site.farm:
-            yield Theatre(site)
+    with open_site(tmp_path_factory.mktemp("life")) as site:
+        yield Theatre(site)
 
 
 def read_crd(cluster: LocalCluster) -> dict[str, Any]:

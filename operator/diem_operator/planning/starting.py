@@ -24,7 +24,6 @@ _SHOWN_FAILURES = 2
 
 _PERMANENT_OUTCOMES = {PostOutcome.REJECTED: reasons.JOB_REJECTED, PostOutcome.NAME_TAKEN: reasons.JOB_NAME_TAKEN}
 
-
 _PATIENT_FAILURES = 6
 """Up to so many POSTs are made for a run that is no longer wanted; that is some 20 seconds."""
 
@@ -35,7 +34,7 @@ REQUEST_TIMEOUT_SECONDS = 70.0
 def settle_unknown_post(world: World) -> Step | None:
     """Find out what became of a POST of unknown outcome: repeat it, or wait until nothing can come of it any more."""
     attempt = world.attempt
-    if attempt is None or attempt.outcome is not PostOutcome.UNKNOWN:
+    if attempt is None or not attempt.is_unknown:
         return None
     if any(job.run_id == attempt.request.id for job in world.owned):
         return None

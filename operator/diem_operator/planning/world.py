@@ -54,6 +54,11 @@ class Attempt(Resource, frozen=True, kw_only=True):
     age_seconds: float = 0
     failures: int = 0
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it may have made a Job, and may not."""
+        return self.outcome is PostOutcome.UNKNOWN
+
 
 class Inspection(Resource, frozen=True, kw_only=True):
     """Why a Job's pods are not there, or that one is, as looked up at `at`; only for that Job."""

@@ -37,7 +37,6 @@ T = TypeVar("T", DiemJob, Job)
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
 
-
 LIST_SECONDS = 1.0
 """What a list needs to arrive, mostly; one that takes longer has another comparison follow."""
 

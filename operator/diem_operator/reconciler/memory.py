@@ -40,7 +40,7 @@ class Recollection:
     @property
     def is_unknown(self) -> bool:
         """Whether the last POST may have made a Job."""
-        return self.attempt is not None and self.attempt.outcome is PostOutcome.UNKNOWN
+        return self.attempt is not None and self.attempt.is_unknown
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
 from diem_operator.planning.rules import find_live_run
 from diem_operator.planning.steps import Wait
-from diem_operator.planning.world import Inspection, PostOutcome, World
+from diem_operator.planning.world import Inspection, World
 from diem_operator.reconciler.inspector import Inspector
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.scope import Scope
@@ -108,7 +108,7 @@ class Observer:
             self._memory.note_read(key, diemjob.metadata.uid)
 
     def doubt(self, key: ObjectKey) -> None:
-        """Have a DiemJob read before it is decided on: a write may have been stored that the store does not know."""
+        """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""
         self._doubtful.add(key)
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
@@ -123,12 +123,11 @@ class Observer:
 
         After it, such a DiemJob is read before it is decided on, and one with a POST of unknown outcome.
         """
-        if world.attempt is not None and world.attempt.outcome is PostOutcome.UNKNOWN:
-            self._doubtful.add(world.diemjob.key)
         looks = [seconds for job in world.jobs if (seconds := _find_look_seconds(world, job)) is not None]
+        if looks or (world.attempt is not None and world.attempt.is_unknown):
+            self.doubt(world.diemjob.key)
         if not looks:
             return wait
-        self._doubtful.add(world.diemjob.key)
         return Wait(seconds=min(looks if wait.seconds is None else [*looks, wait.seconds]))
 
     async def resync(self) -> set[ObjectKey]:
@@ -215,6 +214,5 @@ def _find_look_seconds(world: World, job: Job) -> float | None:
     """
     if job.metadata.is_being_deleted:
         return min(max(FIRST_LOOK_SECONDS, world.age_seconds(job.metadata.deletion_timestamp)), MAX_LOOK_SECONDS)
-    is_ours = job.owner is not None and job.owner.uid == world.diemjob.metadata.uid
     is_watched = job.metadata.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
-    return None if is_ours and (job.is_finished or is_watched) else FIRST_LOOK_SECONDS
+    return None if job in world.owned and (job.is_finished or is_watched) else FIRST_LOOK_SECONDS

@@ -1,13 +1,11 @@
 """What each process costs: its memory and processor time as the kernel counts them, its requests as it counts them."""
 
-import os
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 import requests
@@ -22,7 +20,6 @@ WARM_UP_SECONDS = 150.0
 LONG_LIFE_SECONDS = 270.0
 COURSE_POINTS = 6
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _REQUESTS = re.compile(r"^diem_\w+_kubernetes_requests_total\{(.*)\} (\S+)$", re.MULTILINE)
 _METHOD = re.compile(r'method="(\w+)"')
 _RESOURCE = re.compile(r'resource="([^"]+)"')
@@ -143,7 +140,7 @@ class Meter:
                 continue
             life = self.lives.setdefault((program.name, number), Life(program.name))
             try:
-                size, life.cpu_seconds = _read_process(program.proxy.process)
+                size, life.cpu_seconds = program.read_usage()
             except (OSError, IndexError):
                 continue  # it has just died
             life.memory.append((time.monotonic(), size))
@@ -155,13 +152,6 @@ def _cut(values: Sequence[int], parts: int) -> list[Sequence[int]]:
     """Return the values in equal parts; at least one value in each is expected."""
     size = len(values) // parts
     return [values[place * size : (place + 1) * size] for place in range(parts)]
-
-
-def _read_process(pid: int) -> tuple[int, float]:
-    """Return resident bytes and processor seconds."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return pages * os.sysconf("SC_PAGE_SIZE"), (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _scrape(program: Program) -> Counter[str]:

@@ -37,6 +37,13 @@ async def running(shell: Shell) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def delete_unnoticed(shell: Shell, job_key: ObjectKey) -> None:
+    """Have somebody delete a Job once the controller leads; no watch tells of it."""
+    await eventually(lambda: shell.controller.is_leading)
+    shell.server.remove("jobs", job_key)
+    shell.server.pending_events.clear()
+
+
 async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not holds():  # noqa: ASYNC110 - what is waited for happens in a fake
@@ -174,9 +181,7 @@ async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell) -> Non
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
 
     async with running(shell):
-        await eventually(lambda: shell.controller.is_leading)
-        shell.server.remove("jobs", job_key)
-        shell.server.pending_events.clear()
+        await delete_unnoticed(shell, job_key)
         await eventually(lambda: shell.has_phase(Phase.FAILED))
 
     assert shell.run().reason == reasons.JOB_DELETED
@@ -190,9 +195,7 @@ async def test_deletion_that_a_watch_missed_is_found_when_it_begins_anew(
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
 
     async with running(shell):
-        await eventually(lambda: shell.controller.is_leading)
-        shell.server.remove("jobs", job_key)
-        shell.server.pending_events.clear()
+        await delete_unnoticed(shell, job_key)
         shell.controller.observe_diemjob(None, shell.server.list_all("diemjobs")[0])
         await eventually(lambda: shell.has_phase(Phase.FAILED))
 

@@ -11,6 +11,12 @@ from tests.unit.reconciler.fake_cluster import lost_reply, refusal
 QUOTA = refusal(403, "Forbidden", "jobs is forbidden: exceeded quota: q, requested: count/jobs.batch=1")
 
 
+def lose_posts(shell: Shell, count: int) -> None:
+    """Let the next POSTs have no answer, and make nothing."""
+    for at in range(1, count + 1):
+        shell.server.fail("POST jobs", lost_reply(), at=at)
+
+
 async def test_job_whose_reply_was_lost_is_looked_for_and_adopted(shell: Shell) -> None:
     shell.start("r1")
     shell.server.fail("POST jobs", lost_reply(), is_stored=True)
@@ -59,8 +65,7 @@ async def test_job_of_a_deleted_diemjob_whose_reply_was_lost_is_waited_for(shell
 async def test_run_is_stopped_although_the_api_server_fails_for_long(shell: Shell) -> None:
     """As while a webhook for Jobs is broken: each POST is answered with an error that does not tell what was done."""
     shell.start("r1")
-    for at in range(1, 20):
-        shell.server.fail("POST jobs", lost_reply(), at=at)
+    lose_posts(shell, 19)
     wait = await shell.reconcile()
     for _ in range(5):
         wait = await shell.retry(wait)
@@ -179,8 +184,7 @@ async def test_deletion_whose_reply_was_lost_is_met_as_a_conflict(shell: Shell) 
 async def test_unknown_outcome_is_not_asked_for_without_a_pause_when_the_start_is_late(shell: Shell) -> None:
     shell.apply(startDeadlineSeconds=1)
     shell.start("r1")
-    for at in range(1, 9):
-        shell.server.fail("POST jobs", lost_reply(), at=at)
+    lose_posts(shell, 8)
 
     wait = await shell.reconcile()
     for _ in range(6):
