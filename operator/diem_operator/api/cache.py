@@ -5,8 +5,8 @@
     our own writes ─ put ───►┘
 
 A version never gives way to an older one, whichever way that came: so no answer is older than what this replica has
-written. resourceVersions are compared as integers (KEP-5504). Only a list that is older than what the watch has told is
-believed against all of that: then the cluster itself was restored. It asks nobody and decides nothing.
+written. resourceVersions are compared as integers (KEP-5504). Only a list is believed against all that was known when it
+was asked for: what is older in it was restored from a backup. The cache asks nobody and decides nothing.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ class JobCache:
         self._diemjobs: dict[ObjectKey, DiemJob] = {}
         self._keys_by_text: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
         self._watched_until: defaultdict[str | None, int] = defaultdict(int)
+        self._known_until: dict[str | None, int] = {}
         self._waiters: defaultdict[ObjectKey, set[asyncio.Future[None]]] = defaultdict(set)
         self._is_closing = False
 
@@ -48,16 +49,21 @@ class JobCache:
         """Return the DiemJobs that have this name or alias, in the order of their names."""
         return [self._diemjobs[key] for key in sorted(self._keys_by_text.get(reference, ()))]
 
+    def expect_list(self, namespace: str | None = None) -> None:
+        """Note what is known now: the list that `replace` takes over next is asked for later than this."""
+        self._known_until[namespace] = max(
+            (self._diemjobs[key].metadata.version for key in self._list_keys(namespace)), default=0
+        )
+
     def replace(self, diemjobs: Iterable[DiemJob], *, resource_version: int, namespace: str | None = None) -> None:
-        """Take over a complete list, of one namespace or of all; what is not in it is gone, unless it is newer."""
-        if resource_version < self._find_watched_until(namespace):
-            self._forget(namespace)
-        self._advance(namespace, resource_version)
+        """Take over a complete list, of one namespace or of all; only what came while it was read may be newer."""
+        known_until = self._known_until.pop(namespace, 0)
+        self._restart_watch(namespace, resource_version)
         listed = {diemjob.key: diemjob for diemjob in diemjobs}
         for key in [key for key in self._list_keys(namespace) if key not in listed]:
-            self._drop_if_older(key, resource_version)
+            self._drop_if_older(key, max(resource_version, known_until))
         for diemjob in listed.values():
-            self._keep(diemjob)
+            self._keep(diemjob, instead_of_until=known_until)
 
     def apply(self, diemjob: DiemJob) -> None:
         """Take over what the watch says was added or modified."""
@@ -104,11 +110,12 @@ class JobCache:
             if not self._waiters[key]:
                 del self._waiters[key]
 
-    def _keep(self, diemjob: DiemJob) -> None:
+    def _keep(self, diemjob: DiemJob, *, instead_of_until: int = 0) -> None:
+        """Take over a version that is newer than the known one, or any instead of one that is at most so new."""
         if diemjob.metadata.namespace in self._excluded_namespaces:
             return
         known = self._diemjobs.get(diemjob.key)
-        if known is not None and known.metadata.version >= diemjob.metadata.version:
+        if known is not None and known.metadata.version >= max(diemjob.metadata.version, instead_of_until + 1):
             return
         if known is not None:
             self._unindex(known)
@@ -143,11 +150,10 @@ class JobCache:
             return max(self._watched_until.values(), default=0)
         return max(self._watched_until.get(None, 0), self._watched_until.get(namespace, 0))
 
-    def _forget(self, namespace: str | None) -> None:
-        for key in self._list_keys(namespace):
-            self._drop_if_older(key, self._diemjobs[key].metadata.version)
+    def _restart_watch(self, namespace: str | None, resource_version: int) -> None:
         for watched in [watched for watched in self._watched_until if namespace in {None, watched}]:
             del self._watched_until[watched]
+        self._watched_until[namespace] = resource_version
 
     def _advance(self, namespace: str | None, resource_version: int) -> None:
         self._watched_until[namespace] = max(self._watched_until[namespace], resource_version)

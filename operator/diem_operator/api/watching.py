@@ -50,6 +50,7 @@ def watch_diemjobs(diemjobs: DiemJobs, cache: JobCache, *, namespaces: Sequence[
                 cache.apply(diemjob)
 
         return Reactions(
+            before_list=lambda: cache.expect_list(namespace),
             on_replace=lambda items, version: cache.replace(items, resource_version=version, namespace=namespace),
             on_event=apply,
             on_undecodable=lambda key, version: cache.remove(key, resource_version=version),

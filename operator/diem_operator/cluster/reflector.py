@@ -1,10 +1,12 @@
 """Follows one kind of resource: a list, then a watch from there, for ever; tells what changes, keeps nothing itself.
 
-    list ──► watch ──► events, bookmarks ──► (end of the stream) ──► watch again from the last resourceVersion
+    list ──► watch ──► events, bookmarks ──► (the server ends the stream) ──► watch again from the last resourceVersion
       ▲                     │
-      └──── 410 Gone ◄──────┘      any other trouble: the same again, after a growing pause
+      └───── trouble ◄──────┘      after a growing pause
 
-Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge may be: rights can be revoked, networks cut.
+After trouble it lists: the server may have come back with older data, and then a watch from a resourceVersion that these
+data have not reached stays silent. Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge may be:
+rights can be revoked, networks cut.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from diem_operator.cluster.endpoint import Endpoint
 from diem_operator.cluster.errors import ClusterError, Gone, TooManyRequests
@@ -22,9 +24,6 @@ from diem_operator.model.metadata import ObjectKey
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-RELIST_AFTER_FAILURES: Final = 3
-"""Nobody can watch from a resourceVersion that the server's restored data have not reached; a list finds out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +48,7 @@ class Reactions(Generic[T]):
     """What to do with what is learnt; called on the event loop, in the server's order, and must not block.
 
     Attributes:
+        before_list: a list is about to be asked for; the next `on_replace` tells what it answered.
         on_replace: everything there is, and the resourceVersion; forget what is not in it.
         on_event: one object, and the resourceVersion.
         on_undecodable: an object changed to what its type does not know; forget it rather than believe the old one.
@@ -57,6 +57,7 @@ class Reactions(Generic[T]):
     on_replace: Callable[[tuple[T, ...], int], None]
     on_event: Callable[[EventType, T, int], None]
     on_undecodable: Callable[[ObjectKey, int], None]
+    before_list: Callable[[], None] = lambda: None
 
 
 class Reflector(Generic[T]):
@@ -128,6 +129,7 @@ class Reflector(Generic[T]):
         return self._next_pause()
 
     async def _list(self) -> None:
+        self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace)
         self._must_list = False
         self._reactions.on_replace(listing.items, int(listing.resource_version))
@@ -142,6 +144,8 @@ class Reflector(Generic[T]):
         )
         async with watch as changes:
             async for change in changes:
+                if change.resource_version < self._resource_version:
+                    raise Gone(f"WATCH {self._endpoint!r}: resourceVersions went back, to {change.resource_version}")
                 self._take(change)
                 self._confirm(change.resource_version)
                 self._failures = 0
@@ -164,10 +168,11 @@ class Reflector(Generic[T]):
     def _recover(self, error: ClusterError) -> float:
         level = logging.WARNING if self._failures == 0 and not isinstance(error, Gone) else logging.DEBUG
         logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
-        self._must_list = self._must_list or isinstance(error, Gone) or self._failures >= RELIST_AFTER_FAILURES
         pause_seconds = self._next_pause()
         if isinstance(error, TooManyRequests):
+            # Its data are what they were, and a list would be more work for it than a watch.
             return min(max(pause_seconds, error.retry_after_seconds), self._timing.most_pause_seconds)
+        self._must_list = True
         return pause_seconds
 
     def _next_pause(self) -> float:

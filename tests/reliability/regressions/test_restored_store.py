@@ -1,6 +1,8 @@
 """etcd is restored from an older snapshot: resourceVersions go back, and what happened since is undone.
 
-Everything of the control plane is started anew then, as its administrators do; our processes are not.
+Everything of the control plane is started anew then, and is back within a second or two; our processes are not. The API had
+gone on to tell what was before, for a minute: a watch from a resourceVersion that the restored store has not reached is
+silent, and what the API itself had written looked newer than a list.
 """
 
 import shutil
@@ -47,7 +49,7 @@ class Snapshot:
     def _without_control_plane(self, deed: Callable[[], object]) -> None:
         parts = list(self._cluster.components.values())
         for part in reversed(parts):
-            part.stop()
+            part.kill()
         deed()
         for part in parts:
             part.start()

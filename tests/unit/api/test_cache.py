@@ -152,10 +152,13 @@ def test_answer_about_a_diemjob_that_the_watch_has_yet_to_tell_is_kept() -> None
 
 
 @pytest.mark.parametrize("namespace", [None, "team-a"])
-def test_list_older_than_the_watch_means_a_restored_cluster_and_is_believed(namespace: str | None) -> None:
+def test_list_older_than_what_was_known_before_it_means_a_restored_cluster_and_is_believed(
+    namespace: str | None,
+) -> None:
     cache = JobCache()
     cache.apply(make_diemjob("nightly", version=90))
     cache.apply(make_diemjob("made-after-the-backup", version=91))
+    cache.expect_list(namespace)
     cache.replace([make_diemjob("nightly", version=5)], resource_version=50, namespace=namespace)
 
     assert version_in(cache) == "5"
@@ -164,6 +167,41 @@ def test_list_older_than_the_watch_means_a_restored_cluster_and_is_believed(name
     assert version_in(cache) == "51"
     cache.put(make_diemjob("new", version=52))
     assert find_names(cache, "new") == ["new"]
+
+
+@pytest.mark.parametrize("resource_version", [50, 200], ids=["store behind", "store ahead again"])
+def test_own_write_that_a_restored_cluster_does_not_know_gives_way_to_a_list(resource_version: int) -> None:
+    cache = JobCache()
+    cache.apply(make_diemjob("nightly", version=30))
+    cache.put(make_diemjob("nightly", version=90, state=State.RUNNING))
+    cache.put(make_diemjob("made-after-the-backup", version=91))
+    cache.expect_list()
+    cache.replace([make_diemjob("nightly", version=30)], resource_version=resource_version)
+
+    assert version_in(cache) == "30"
+    assert find_names(cache, "made-after-the-backup") == []
+
+
+def test_own_write_while_a_list_is_read_stays() -> None:
+    cache = JobCache()
+    cache.apply(make_diemjob(version=5))
+    cache.expect_list()
+    cache.put(make_diemjob(version=9))
+    cache.put(make_diemjob("new", version=10))
+    cache.replace([make_diemjob(version=5)], resource_version=6)
+
+    assert version_in(cache) == "9"
+    assert find_names(cache, "new") == ["new"]
+
+
+def test_what_was_known_before_one_list_says_nothing_about_the_next() -> None:
+    cache = JobCache()
+    cache.expect_list()
+    cache.replace([make_diemjob(version=5)], resource_version=6)
+    cache.put(make_diemjob(version=9))
+    cache.replace([make_diemjob(version=5)], resource_version=7)
+
+    assert version_in(cache) == "9"
 
 
 def test_excluded_namespace_holds_no_diemjobs() -> None:
