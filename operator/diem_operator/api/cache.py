@@ -5,8 +5,8 @@
     our own writes ─ put ───►┘
 
 A version never gives way to an older one, whichever way that came: so no answer is older than what this replica has
-written. resourceVersions are compared as integers (KEP-5504). Only a list is believed against all that was known when it
-was asked for: what is older in it was restored from a backup. The cache asks nobody and decides nothing.
+written. resourceVersions are compared as integers (KEP-5504). Only a list is believed against all that was known when
+it was asked for: what is older in it was restored from a backup. The cache asks nobody and decides nothing.
 """
 
 import asyncio

@@ -4,9 +4,9 @@
       ▲                     │
       └───── trouble ◄──────┘      after a growing pause
 
-After trouble it lists: the server may have come back with older data, and then a watch from a resourceVersion that these
-data have not reached stays silent. Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge may be:
-rights can be revoked, networks cut.
+After trouble it lists: the server may have come back with older data, and then a watch from a resourceVersion that
+these data have not reached stays silent. Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge
+may be: rights can be revoked, networks cut.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """etcd is restored from an older snapshot: resourceVersions go back, and what happened since is undone.
 
-Everything of the control plane is started anew then, and is back within a second or two; our processes are not. The API had
-gone on to tell what was before, for a minute: a watch from a resourceVersion that the restored store has not reached is
-silent, and what the API itself had written looked newer than a list.
+Everything of the control plane is started anew then, and is back within a second or two; our processes are not. The
+API had gone on to tell what was before, for a minute: a watch from a resourceVersion that the restored store has not
+reached is silent, and what the API itself had written looked newer than a list.
 """
 
 import shutil
