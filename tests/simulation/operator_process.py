@@ -196,6 +196,12 @@ class OperatorProcess:
         assert isinstance(wait, Wait)
         if wait.seconds is not None:
             self.wakes_at = self.find_seconds() + wait.seconds
+        world = self._observer.observe(KEY, is_live=False)
+        if world is not None and world.is_being_inspected:
+            self._run(self._observer.inspect(KEY), self._end_inspection)
+
+    def _end_inspection(self, _: object) -> None:
+        self.is_dirty = True
 
     def _drop(self) -> None:
         if self._coroutine is not None:

@@ -45,10 +45,15 @@ def is_inspection_due(world: World, job: Job) -> bool:
     return left is not None and left <= 0
 
 
+def is_worth_inspecting(run: RunStatus, job: Job) -> bool:
+    """Whether pods can tell why a live run is no further."""
+    return run.phase in {Phase.PENDING, Phase.STOPPING} and not job.spec.suspend and not job.is_finished
+
+
 def find_inspection_seconds_left(world: World, job: Job) -> float | None:
-    """Return the seconds until the next look at the Job's pods, ever rarer; None where nothing is to be learnt."""
+    """Return the seconds until the next look at the Job's pods, ever rarer; None where one is under way or useless."""
     live = world.live
-    if live is None or live.phase not in {Phase.PENDING, Phase.STOPPING} or job.spec.suspend or job.is_finished:
+    if live is None or world.is_being_inspected or not is_worth_inspecting(live, job):
         return None
     if live.phase is Phase.STOPPING:
         since, first = job.metadata.deletion_timestamp, DELETION_BLOCKED_SECONDS

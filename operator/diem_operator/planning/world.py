@@ -81,6 +81,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         has_unknown_post_of_older_uid: whether the last POST for a deleted DiemJob of this name may have made a Job, and
             no live read has shown yet.
         inspection: see Inspection.
+        is_being_inspected: whether another look at the pods has been asked for and is not over.
         is_live: whether diemjob and jobs were read from the API server after the decision before this one, so that
             absence proves something; otherwise they come from a cache.
         now: aware UTC time; for display and for limits in seconds, never for order.
@@ -92,6 +93,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
     attempt: Attempt | None = None
     has_unknown_post_of_older_uid: bool = False
     inspection: Inspection | None = None
+    is_being_inspected: bool = False
     is_live: bool = False
 
     @cached_property

@@ -1,17 +1,24 @@
 """The reconciler of DiemJobs: keys in, one step at a time out, until there is nothing to do but wait.
 
     watch events ─► store ─► queue ─► worker: observe ─► plan ─► apply ─┐
-                                          ▲                             │
-                                          └──────── until Wait ─────────┘
+                              ▲ ▲         ▲                             │
+                              │ │         └──────── until Wait ─────────┤
+                              │ └── postponed: only telling is left ────┤
+                              └──────── look at the pods ◄──────────────┘
 
 One worker per key at a time, so the steps of one DiemJob never overlap within a process; between processes the
 preconditions of the writes see to it. Only the leader runs; a standby merely keeps its store warm.
+
+Two kinds of work stand back for starts and stops. What only tells or tidies up is postponed while other DiemJobs wait,
+see `planning.urgency`. And pods are looked at by one task, one Job after the other, for at most a part of its time:
+a LIST of Events costs the API server as much as there are Events, and many runs may be waiting for their pods.
 """
 
 import asyncio
 import contextlib
 import logging
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,6 +29,7 @@ from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.planning.plan import plan
 from diem_operator.planning.steps import InspectPods, ObserveLive, Step, Wait
+from diem_operator.planning.urgency import has_time
 from diem_operator.planning.world import World
 from diem_operator.reconciler.applier import Applier, PreconditionFailedError
 from diem_operator.reconciler.leadership import NotLeader
@@ -39,6 +47,12 @@ MAX_STEPS = 64
 
 LIST_SECONDS = 1.0
 """What a list needs to arrive, mostly; one that takes longer has another comparison follow."""
+
+INSPECTION_PAUSE_RATIO: Final = 4.0
+"""Between two looks at pods, as a multiple of what the first of them took."""
+
+MayLeave = Callable[[Step, World], bool]
+"""Whether a step may be left for later."""
 
 
 class UnsettledError(Exception):
@@ -74,6 +88,7 @@ class DiemJobController:
         self._workers = workers
         self._resync_seconds = resync_seconds
         self._queue: WorkQueue[ObjectKey] | None = None
+        self._inspections: WorkQueue[ObjectKey] | None = None
         self._listed = asyncio.Event()
 
     @property
@@ -119,15 +134,17 @@ class DiemJobController:
         self._listed.clear()
         keys = await self._observer.start()
         self._queue = WorkQueue(on_wait=self._metrics.observe_queue_wait)
+        self._inspections = WorkQueue()
         try:
             for key in keys:
                 self._queue.add(key)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._resync_for_ever())
+                tasks.create_task(self._inspect_for_ever(self._inspections))
                 for _ in range(self._workers):
                     tasks.create_task(self._work(self._queue))
         finally:
-            self._queue = None
+            self._queue = self._inspections = None
 
     def _enqueue(self, key: ObjectKey) -> None:
         if self._queue is not None:
@@ -157,6 +174,19 @@ class DiemJobController:
                 await asyncio.sleep(LIST_SECONDS)
         self._listed.clear()
 
+    async def _inspect_for_ever(self, inspections: WorkQueue[ObjectKey]) -> None:
+        while True:
+            key = await inspections.get()
+            started_at = self._loop_seconds()
+            try:
+                await self._observer.inspect(key)
+            except Exception:
+                logger.exception("Could not look up pods", extra=_fields(key))
+            finally:
+                inspections.done(key)
+            self._enqueue(key)
+            await asyncio.sleep((self._loop_seconds() - started_at) * INSPECTION_PAUSE_RATIO)
+
     async def _work(self, queue: WorkQueue[ObjectKey]) -> None:
         while True:
             key = await queue.get()
@@ -170,7 +200,9 @@ class DiemJobController:
         started_at = self._loop_seconds()
         outcome = "done"
         try:
-            wait = await self.reconcile(key)
+            wait = await self.reconcile(
+                key, may_leave=lambda step, world: queue.has_to_stand_back(key) and has_time(step, world)
+            )
         except (ClusterError, UnsettledError) as error:
             outcome = "retry"
             logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
@@ -183,12 +215,18 @@ class DiemJobController:
             queue.add_rate_limited(key)
         else:
             queue.forget(key)
-            if wait.seconds is not None:
+            if wait is None:
+                queue.postpone(key)
+            elif wait.seconds is not None:
                 queue.add_after(key, wait.seconds)
         self._metrics.observe_reconcile(outcome, self._loop_seconds() - started_at)
 
-    async def reconcile(self, key: ObjectKey) -> Wait:
-        """Take one DiemJob as far as it goes now; return when to look at it again without being told to."""
+    async def reconcile(self, key: ObjectKey, *, may_leave: MayLeave = lambda *_: False) -> Wait | None:
+        """Take one DiemJob as far as it goes now, or to the first step that may be left.
+
+        Returns:
+            When to look at it again without being told to; None where a step was left.
+        """
         is_live = await self._observer.refresh_if_doubtful(key)
         for _ in range(MAX_STEPS):
             world = self._observer.observe(key, is_live=is_live)
@@ -197,6 +235,8 @@ class DiemJobController:
             step = plan(world)
             if isinstance(step, Wait):
                 return self._observer.limit_wait(step, world)
+            if may_leave(step, world):
+                return None
             is_live = await self._carry_out(step, world)
         raise UnsettledError(f"{MAX_STEPS} steps were not enough")
 
@@ -208,7 +248,9 @@ class DiemJobController:
                 await self._observer.refresh(key)
                 return True
             case InspectPods():
-                await self._observer.inspect(step.job, world)
+                self._observer.want_inspection(key)
+                if self._inspections is not None:
+                    self._inspections.add(key)
                 return False
             case Wait():
                 return False

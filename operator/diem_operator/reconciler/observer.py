@@ -17,6 +17,7 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
 from diem_operator.planning.rules import find_live_run
 from diem_operator.planning.steps import Wait
+from diem_operator.planning.timing import is_worth_inspecting
 from diem_operator.planning.world import Inspection, World
 from diem_operator.reconciler.inspector import Inspector
 from diem_operator.reconciler.memory import Memory
@@ -61,6 +62,7 @@ class Observer:
         self._now = now
         self._steady_seconds = steady_seconds
         self._doubtful: set[ObjectKey] = set()
+        self._to_inspect: set[ObjectKey] = set()
 
     def observe(self, key: ObjectKey, *, is_live: bool) -> World | None:
         """Return the world around one DiemJob as known; None when there is no such DiemJob."""
@@ -77,6 +79,7 @@ class Observer:
             attempt=recollection.find_attempt(now_seconds=self._steady_seconds()),
             has_unknown_post_of_older_uid=self._memory.has_unknown_post_of_other(key, diemjob.metadata.uid),
             inspection=recollection.inspection,
+            is_being_inspected=key in self._to_inspect,
             is_live=is_live,
             now=self._now(),
         )
@@ -85,11 +88,25 @@ class Observer:
         """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are."""
         self._memory.clear()
         self._doubtful.clear()
+        self._to_inspect.clear()
         doubtful = await self.resync()
         return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs()}
 
-    async def inspect(self, job: Job, world: World) -> None:
-        """Look up why the Job's pods are not as they should be, for the next decision."""
+    def want_inspection(self, key: ObjectKey) -> None:
+        """Have decisions wait for no look at the pods until `inspect` has taken one."""
+        self._to_inspect.add(key)
+
+    async def inspect(self, key: ObjectKey) -> None:
+        """Look up why the pods of the live run's Job are not as they should be, for the next decision."""
+        try:
+            world = self.observe(key, is_live=False)
+            live, job = (None, None) if world is None else (world.live, world.live_job)
+            if world is not None and live is not None and job is not None and is_worth_inspecting(live, job):
+                await self._inspect(job, world)
+        finally:
+            self._to_inspect.discard(key)
+
+    async def _inspect(self, job: Job, world: World) -> None:
         try:
             inspection = await self._inspector.inspect(job)
         except ClusterError as error:

@@ -107,3 +107,11 @@ def test_end_without_time_counts_as_now() -> None:
 
 def test_condition_without_job_end_is_no_limit() -> None:
     assert msgspec.convert(msgspec.to_builtins(NOW), datetime) == NOW
+
+
+def test_no_further_look_at_pods_is_due_while_one_is_under_way() -> None:
+    job = make_job(created_at=seconds_ago(10))
+    world = make_world(with_run(PENDING), job, is_being_inspected=True)
+
+    assert find_inspection_seconds_left(world, job) is None
+    assert not is_inspection_due(world, job)

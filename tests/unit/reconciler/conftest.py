@@ -176,7 +176,12 @@ class Shell:
     async def reconcile(self, key: ObjectKey = KEY) -> Wait:
         """Let the watches tell what has happened, and reconcile."""
         self.tell()
-        return await self.controller.reconcile(key)
+        wait = await self.controller.reconcile(key)
+        assert wait is not None
+        if (world := self.observer.observe(key, is_live=False)) is None or not world.is_being_inspected:
+            return wait
+        await self.observer.inspect(key)
+        return await self.reconcile(key)
 
 
 @pytest.fixture

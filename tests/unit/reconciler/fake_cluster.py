@@ -68,6 +68,7 @@ class Script:
     before: list[Action] = field(default_factory=list)
     error: ClusterError | None = None
     is_stored: bool = False
+    until: asyncio.Event | None = None
     after: list[Action] = field(default_factory=list)
 
 
@@ -109,6 +110,10 @@ class FakeApiServer(ApiServer):
         """Do something when the request has arrived, or when its answer is on its way."""
         script = self._script(what, at)
         (script.after if is_answered else script.before).append(action)
+
+    def hold(self, what: str, until: asyncio.Event, *, at: int = 1) -> None:
+        """Let the `at`-th such request from now on wait."""
+        self._script(what, at).until = until
 
     def put(self, plural: str, manifest: RawObject) -> RawObject:
         """Create an object as somebody else does."""
@@ -175,6 +180,8 @@ class FakeApiServer(ApiServer):
         script = self._scripts.pop((call.what, self._counts[call.what]), Script())
         await asyncio.sleep(0)
         _do(script.before)
+        if script.until is not None:
+            await script.until.wait()
         if script.error is not None and not script.is_stored:
             raise script.error
         answer = msgspec.json.encode(self._carry_out(call))

@@ -240,3 +240,67 @@ async def test_what_has_to_wait_is_looked_at_again_without_an_event(shell: Shell
         await eventually(lambda: shell.has_phase(Phase.PENDING))
 
     assert shell.server.count("POST jobs") == 3
+
+
+async def test_pods_are_looked_at_in_time_and_the_reason_is_told(shell: Shell) -> None:
+    event = {
+        "metadata": {"namespace": NAMESPACE, "name": "why"},
+        "reason": "FailedCreate",
+        "message": "exceeded quota",
+        "lastTimestamp": "2030-01-02T03:05:00Z",
+    }
+    shell.clock.seconds += 100
+    shell.start("r1")
+    shell.server.put("events", event)
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING) and shell.run().reason == reasons.POD_CREATION_FAILED)
+
+    assert "exceeded quota" in shell.run().message
+
+
+async def test_long_look_at_pods_holds_up_nothing_but_other_looks(shell: Shell) -> None:
+    others = [ObjectKey(namespace=NAMESPACE, name=f"other-{place}") for place in range(8)]
+    answer = asyncio.Event()
+    shell.server.hold("LIST pods", answer)
+    shell.clock.seconds += 100
+    shell.start("r1")
+    for other in others:
+        shell.apply(name=other.name, state="running", run={"id": "x"})
+
+    async with running(shell):
+        await eventually(lambda: shell.server.count("LIST pods") == 1)
+        shell.server.finish_job(shell.job_key("r1"))
+        await eventually(lambda: shell.has_phase(Phase.COMPLETED))
+        assert shell.server.count("LIST pods") == 1
+        answer.set()
+        await eventually(lambda: shell.server.count("LIST pods") >= len(others))
+
+
+async def test_bug_in_a_look_at_pods_stops_neither_it_nor_anything_else(
+    shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_once() -> None:
+        raise ZeroDivisionError
+
+    shell.server.meanwhile("LIST pods", break_once)
+    shell.clock.seconds += 100
+    shell.start("r1")
+
+    async with running(shell):
+        await eventually(lambda: shell.server.count("LIST pods") == 2)
+
+    assert [record.message for record in caplog.records if record.exc_info] == ["Could not look up pods"]
+
+
+async def test_what_only_tells_waits_until_other_diemjobs_have_their_jobs(shell: Shell) -> None:
+    others = [f"other-{place}" for place in range(16)]
+    shell.start("r1")
+    for name in others:
+        shell.apply(name=name, state="running", run={"id": "x"})
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    calls = [call for call in shell.server.calls if call in {"POST jobs", "PATCH diemjobs/status"}]
+    assert calls.index("PATCH diemjobs/status") >= len(others)

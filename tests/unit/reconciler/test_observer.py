@@ -221,7 +221,7 @@ async def test_inspection_is_remembered_for_the_next_decision(shell: Shell) -> N
     assert world is not None
     assert world.live_job is not None
 
-    await shell.observer.inspect(world.live_job, world)
+    await shell.observer.inspect(KEY)
 
     after = shell.observer.observe(KEY, is_live=False)
     assert after is not None
@@ -238,7 +238,7 @@ async def test_events_are_asked_for_only_where_there_is_no_pod(shell: Shell) -> 
     assert world is not None
     assert world.live_job is not None
 
-    await shell.observer.inspect(world.live_job, world)
+    await shell.observer.inspect(KEY)
 
     assert shell.server.calls[-1] == "LIST pods"
 
@@ -256,6 +256,29 @@ async def test_look_at_the_pods_that_fails_holds_nothing_up_and_is_repeated_at_t
 
     await shell.retry(wait)
     assert shell.server.count("LIST pods") == 2
+
+
+async def test_run_that_is_no_longer_waiting_for_its_pods_is_not_looked_into(shell: Shell) -> None:
+    await shell.run_to(Phase.RUNNING)
+    shell.observer.want_inspection(KEY)
+
+    await shell.observer.inspect(KEY)
+
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert not world.is_being_inspected
+    assert shell.server.count("LIST pods") == 0
+
+
+async def test_new_term_waits_for_no_look_of_the_last_one(shell: Shell) -> None:
+    await shell.run_to(Phase.PENDING)
+    shell.observer.want_inspection(KEY)
+
+    await shell.observer.start()
+
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert not world.is_being_inspected
 
 
 def put_pod(server: FakeApiServer, job_key: ObjectKey) -> None:

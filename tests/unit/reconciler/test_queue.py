@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diem_operator.reconciler.queue import Backoff, QueueShutDown, WorkQueue
+from diem_operator.reconciler.queue import MAX_POSTPONED_SECONDS, Backoff, QueueShutDown, WorkQueue
 from tests.unit.reconciler.virtual_time import VirtualTimeLoop, in_virtual_time, seconds
 
 
@@ -186,6 +186,168 @@ async def test_shut_down_drops_what_waits_and_lets_a_worker_finish() -> None:
         await queue.get()
 
 
+async def postpone(queue: WorkQueue[str], *keys: str) -> None:
+    """Have workers find that these keys have time."""
+    for key in keys:
+        queue.add(key)
+    for key in keys:
+        assert await queue.get() == key
+        queue.postpone(key)
+    for key in keys:
+        queue.done(key)
+
+
+@in_virtual_time
+async def test_postponed_key_comes_after_those_that_are_ready_and_loses_nothing() -> None:
+    queue = make_queue()
+    await postpone(queue, "told later")
+    queue.add("a")
+    queue.add("b")
+    assert len(queue) == 3
+    assert [await queue.get() for _ in range(3)] == ["a", "b", "told later"]
+    queue.done("told later")
+    assert await is_empty(queue)
+
+
+@in_virtual_time
+async def test_postponed_key_that_is_added_again_is_like_any_other() -> None:
+    queue = make_queue()
+    await postpone(queue, "later", "again")
+    queue.add("again")
+    queue.add("b")
+    assert [await queue.get() for _ in range(3)] == ["again", "b", "later"]
+
+
+@in_virtual_time
+async def test_key_added_while_it_is_being_postponed_is_ready_at_once() -> None:
+    queue = make_queue()
+    queue.add("a")
+    await queue.get()
+    queue.postpone("a")
+    queue.add("a")
+    queue.add("b")
+    queue.done("a")
+    assert [await queue.get() for _ in range(2)] == ["b", "a"]
+    queue.done("a")
+    assert len(queue) == 0
+
+
+@in_virtual_time
+async def test_while_another_key_runs_postponed_ones_take_one_worker() -> None:
+    queue = make_queue()
+    await postpone(queue, "later", "later still")
+    queue.add("a")
+    assert [await queue.get() for _ in range(2)] == ["a", "later"]
+    assert await is_empty(queue)
+    queue.done("later")
+    assert await queue.get() == "later still"
+
+
+@in_virtual_time
+async def test_when_nothing_else_is_left_postponed_keys_take_every_worker() -> None:
+    queue = make_queue()
+    await postpone(queue, "x", "y", "z")
+    queue.add("a")
+    assert [await queue.get() for _ in range(2)] == ["a", "x"]
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    queue.done("a")
+    assert [await waiting, await queue.get()] == ["y", "z"]
+
+
+@in_virtual_time
+async def test_key_that_was_postponed_for_long_takes_turns_with_those_that_are_ready() -> None:
+    queue = make_queue()
+    await postpone(queue, "x", "y")
+    await asyncio.sleep(MAX_POSTPONED_SECONDS)
+    for key in ("a", "b"):
+        queue.add(key)
+    assert [await queue.get() for _ in range(4)] == ["x", "a", "y", "b"]
+
+
+@in_virtual_time
+async def test_time_counts_from_the_first_postponement_and_anew_after_the_work_is_done() -> None:
+    queue = make_queue()
+    await postpone(queue, "x")
+    await asyncio.sleep(MAX_POSTPONED_SECONDS - 1)
+    queue.add("x")
+    await postpone_next(queue)
+    await asyncio.sleep(1)
+    queue.add("a")
+    assert [await queue.get() for _ in range(2)] == ["x", "a"]
+    queue.done("x")
+    await postpone(queue, "x")
+    queue.add("b")
+    assert await queue.get() == "b"
+
+
+async def postpone_next(queue: WorkQueue[str]) -> None:
+    key = await queue.get()
+    queue.postpone(key)
+    queue.done(key)
+
+
+@in_virtual_time
+async def test_running_key_stands_back_for_others_that_are_ready_or_running() -> None:
+    queue = make_queue()
+    queue.add("a")
+    await queue.get()
+    alone = queue.has_to_stand_back("a")
+    queue.add("b")
+    beside_ready = queue.has_to_stand_back("a")
+    await queue.get()
+    beside_running = queue.has_to_stand_back("a")
+    assert (alone, beside_ready, beside_running) == (False, True, True)
+
+
+@in_virtual_time
+async def test_key_stands_back_once_and_not_for_others_that_stood_back() -> None:
+    queue = make_queue()
+    await postpone(queue, "x")
+    assert await queue.get() == "x"
+    queue.add("a")
+    assert not queue.has_to_stand_back("x")
+    await queue.get()
+    assert not queue.has_to_stand_back("a"), "only one that stood back runs beside it"
+
+
+@in_virtual_time
+async def test_key_that_was_postponed_for_long_does_not_stand_back_again() -> None:
+    queue = make_queue()
+    await postpone(queue, "x")
+    await asyncio.sleep(MAX_POSTPONED_SECONDS)
+    queue.add("x")
+    queue.add("a")
+    assert await queue.get() == "x"
+    assert not queue.has_to_stand_back("x")
+
+
+@in_virtual_time
+async def test_worker_that_gives_up_its_turn_passes_it_on() -> None:
+    queue = make_queue()
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add("a")
+    await asyncio.sleep(0)
+    queue.add("b")
+    first.cancel()
+    second.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    taken = [task.result() for task in (first, second) if not task.cancelled()]
+    assert sorted([*taken, *[await queue.get() for _ in range(2 - len(taken))]]) == ["a", "b"]
+
+
+@in_virtual_time
+async def test_shut_down_drops_what_was_postponed() -> None:
+    queue = make_queue()
+    await postpone(queue, "x")
+    queue.shut_down()
+    assert len(queue) == 0
+    with pytest.raises(QueueShutDown):
+        await queue.get()
+
+
 def run_steps(main: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(main)
@@ -213,8 +375,12 @@ def test_no_addition_is_lost_and_no_key_is_worked_on_twice_at_once(steps: list[t
                 key = await queue.get()
                 assert key not in running
                 running.add(key)
-                worked_at[key] = seconds()
+                taken_at = seconds()
                 await asyncio.sleep(0.7)
+                if queue.has_to_stand_back(key):
+                    queue.postpone(key)
+                else:
+                    worked_at[key] = taken_at
                 running.discard(key)
                 queue.done(key)
 

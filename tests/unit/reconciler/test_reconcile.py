@@ -220,7 +220,7 @@ async def test_job_that_lost_its_label_is_followed_on_without_watches(shell: She
     shell.server.pending_events.clear()
     shell.controller.observe_job("DELETED", raw)
 
-    wait = await shell.controller.reconcile(KEY)
+    wait = await shell.reconcile()
     assert shell.run().phase is Phase.RUNNING
     shell.server.finish_job(job_key)
     shell.server.pending_events.clear()
