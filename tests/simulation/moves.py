@@ -250,6 +250,11 @@ def resync(world: Simulation, role: Role) -> None:
     world.resync(find_place(world, role))
 
 
+@move(2, role=ROLES)
+def list_jobs_anew(world: Simulation, role: Role) -> None:
+    world.list_jobs_anew(find_place(world, role))
+
+
 @move(7, role=ROLES, at=MOMENTS, last=("is lost", "may land", "lands", "lands"))
 def crash(world: Simulation, role: Role, at: Moment, last: LastRequest) -> None:
     world.crash(go_on_to(world, role, at), last=last)

@@ -5,8 +5,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
+
 from diem_operator.cluster.errors import ClusterError
 from diem_operator.cluster.resources import Cluster
+from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus
 from diem_operator.model.job import Job
@@ -94,8 +97,7 @@ class OperatorProcess:
             metrics=cast("ControllerMetrics", None),
             workers=1,
         )
-        for job in filter(is_selected, self.server.jobs.values()):
-            self._controller.observe_job(None, job)
+        self._take_job_list()
         if self.server.diemjob is not None:
             self._controller.observe_diemjob(None, self.server.diemjob)
         self.told = {kind: len(journal) for kind, journal in self.server.journals.items()}
@@ -147,16 +149,28 @@ class OperatorProcess:
 
     def tell(self, kind: Kind, count: int) -> None:
         """Deliver the next events of a watch."""
-        observe = self._controller.observe_diemjob if kind == "DiemJob" else self._controller.observe_job
         begin = self.told[kind]
         for event in self.server.journals[kind][begin : begin + count]:
             before = self._known()
-            observe(event.type, event.raw)
+            if kind == "DiemJob":
+                self._controller.observe_diemjob(event.type, event.raw)
+            else:
+                self._controller.observe_job(EventType(event.type), msgspec.convert(event.raw, Job))
             self.is_dirty = self.is_dirty or self._known() != before
             self.told[kind] += 1
 
+    def list_jobs_anew(self) -> None:
+        """Begin the watch of Jobs anew with a list; the events until then are not told any more."""
+        self._take_job_list()
+        self.told["Job"] = len(self.server.journals["Job"])
+        self.is_dirty = True
+
     def has_news(self, kind: Kind) -> bool:
         return self.told[kind] < len(self.server.journals[kind])
+
+    def _take_job_list(self) -> None:
+        jobs = [msgspec.convert(job, Job) for job in filter(is_selected, self.server.jobs.values())]
+        self._controller.observe_job_list(jobs, namespace=None)
 
     def _known(self) -> tuple[DiemJob | None, tuple[Job, ...]]:
         return self.store.find_diemjob(KEY), self.store.find_jobs(KEY)

@@ -126,6 +126,10 @@ class Operators(World):
         if operator.is_leader and operator.is_synced and operator.request is None:
             operator.begin_resync()
 
+    def list_jobs_anew(self, place: int) -> None:
+        """An operator's watch of Jobs is cut off for longer than the API server remembers."""
+        self.operators[place].list_jobs_anew()
+
     def delay_request(self, place: int) -> None:
         """A request does not land within its sender's patience, but perhaps later."""
         operator = self.operators[place]

@@ -25,8 +25,9 @@ from diem_operator.api.limits import build_limits
 from diem_operator.api.live import LiveReader
 from diem_operator.api.middlewares import add_headers, answer_expectation, answer_problems, build_counting
 from diem_operator.api.settling import Settler
-from diem_operator.api.watching import Watch, watch_apikeys, watch_diemjobs
+from diem_operator.api.watching import watch_apikeys, watch_diemjobs
 from diem_operator.clock import now
+from diem_operator.cluster.reflector import Watch
 from diem_operator.cluster.resources import Cluster
 from diem_operator.metrics import ApiMetrics
 from diem_operator.model.diemapikey import DiemApiKey

@@ -1,6 +1,6 @@
 """Puts the operator together, and keeps its parts running in one event loop.
 
-    probes ► tokens for the API ► CRDs there ► kopf's watches ► events ► elector ─ leading ─► controllers
+    probes ► tokens for the API ► CRDs there ► watches ► events ► elector ─ leading ─► controllers
                                                                             └─ standing by
 
 The parts start from left to right and end from right to left: the controllers first, then the Lease is released, so
@@ -47,6 +47,7 @@ from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import obtain_signing_secret
 from diem_operator.reconciler.store import Store
 from diem_operator.reconciler.token_handover import TokenHandover
+from diem_operator.reconciler.watching import watch_jobs
 from diem_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ RESTART_SECONDS: Final = 1.0
 """Before a controller whose first look at the cluster failed is started again."""
 
 SPARE_CONNECTIONS: Final = 32
-"""Beyond one for each worker: the lease, Events and keys never wait for the workers."""
+"""Beyond one for each worker and each watch of Jobs: the lease, Events and keys never wait for them."""
 
 DRAIN_SECONDS: Final = 0.5
 """How long Events that are still queued may take at the end."""
@@ -74,7 +75,7 @@ class OperatorProcess:
         self._cluster = Cluster(
             ApiServer(
                 credentials,
-                connection_limit=settings.workers + SPARE_CONNECTIONS,
+                connection_limit=settings.workers + max(1, len(settings.namespaces)) + SPARE_CONNECTIONS,
                 on_request=self._metrics.requests.observe,
             )
         )
@@ -90,6 +91,9 @@ class OperatorProcess:
         self._store = Store()
         self._diemjobs = self._build_diemjob_controller()
         self._apikeys = self._build_apikey_controller()
+        self._jobs = watch_jobs(
+            self._cluster.jobs, self._diemjobs, scope=self._scope, count=self._metrics.observe_watch_event
+        )
         self._kopf = self._build_kopf()
         self._measure()
 
@@ -109,10 +113,11 @@ class OperatorProcess:
             stop.listen()
             recording = await stack.enter_async_context(background("event recorder", self._recorder.run()))
             stack.push_async_callback(self._drain_events)
-            watching = await stack.enter_async_context(background("watch of the cluster", self._kopf.wait()))
+            watching = await stack.enter_async_context(background("kopf's watches", self._kopf.wait()))
+            following = await stack.enter_async_context(background("watch of Jobs", self._jobs.run()))
             await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
-            await run_for_ever(recording, watching, electing, *handing_over)
+            await run_for_ever(recording, watching, following, electing, *handing_over)
 
     async def _begin_handover(self, stack: AsyncExitStack) -> tuple[asyncio.Task[None], ...]:
         """Keep the API beside this process in tokens, if it needs any; it does not wait for the CRDs either."""
@@ -181,7 +186,6 @@ class OperatorProcess:
     def _build_kopf(self) -> EmbeddedKopf:
         observers = Observers(
             diemjob=self._diemjobs.observe_diemjob,
-            job=self._diemjobs.observe_job,
             apikey=self._apikeys.observe_apikey,
             is_served=self._scope.serves,
             count=self._metrics.observe_watch_event,

@@ -12,7 +12,7 @@ may be: rights can be revoked, networks cut.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
@@ -67,6 +67,7 @@ class Reflector(Generic[T]):
         endpoint: which kind.
         reactions: told everything.
         namespace: None for all.
+        label_selector: as kubectl takes it.
         timing: only tests change it.
     """
 
@@ -76,11 +77,13 @@ class Reflector(Generic[T]):
         reactions: Reactions[T],
         *,
         namespace: str | None = None,
+        label_selector: str | None = None,
         timing: ReflectorTiming | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._reactions = reactions
         self._namespace = namespace
+        self._label_selector = label_selector
         self._timing = timing or ReflectorTiming()
         self._synced = asyncio.Event()
         self._must_list = True
@@ -130,7 +133,7 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         self._reactions.before_list()
-        listing = await self._endpoint.list(self._namespace)
+        listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
         self._must_list = False
         self._reactions.on_replace(listing.items, int(listing.resource_version))
         self._confirm(int(listing.resource_version))
@@ -141,6 +144,7 @@ class Reflector(Generic[T]):
             self._namespace,
             resource_version=self._resource_version,
             inactivity_seconds=self._timing.inactivity_seconds,
+            label_selector=self._label_selector,
         )
         async with watch as changes:
             async for change in changes:
@@ -179,6 +183,30 @@ class Reflector(Generic[T]):
         longest = self._timing.first_pause_seconds * 2.0 ** min(self._failures, 32)
         self._failures += 1
         return min(longest, self._timing.most_pause_seconds) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+class Watch(Generic[T]):
+    """The reflectors of one kind of resource: one for the cluster, or one for each namespace that is served."""
+
+    def __init__(self, reflectors: Sequence[Reflector[T]]) -> None:
+        self._reflectors = tuple(reflectors)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether everything has been listed once."""
+        return all(reflector.is_synced for reflector in self._reflectors)
+
+    def is_confirmed(self, *, within_seconds: float) -> bool:
+        """Whether the API server has lately proved that nothing is missing."""
+        earliest = _loop_seconds() - within_seconds
+        confirmed = [reflector.confirmed_at for reflector in self._reflectors]
+        return all(moment is not None and moment >= earliest for moment in confirmed)
+
+    async def run(self) -> None:
+        """Follow until cancelled; only an error ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self._reflectors:
+                tasks.create_task(reflector.run())
 
 
 def _loop_seconds() -> float:

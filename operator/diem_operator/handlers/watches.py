@@ -1,5 +1,8 @@
 """What kopf watches, and how: it lists, watches and authenticates; nothing else of it is used.
 
+Jobs are not among it: they change several times in each run, and kopf spends most of a run's processor time on passing
+that on; see `reconciler.watching`.
+
 Its handlers only pass raw objects on, on the event loop, without an await: the order of one object's versions stays
 what the API server sent. They are all `on.event` handlers, which store nothing, so kopf never writes to the cluster: no
 finalizer, no annotation, no Event. (`kopf.index`, daemons, timers and the create/update/delete handlers would.)
@@ -13,7 +16,7 @@ import msgspec
 
 from diem_operator.handlers.storages import NoDifference, NoProgress
 from diem_operator.model.metadata import RawObject
-from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, JOB_LABEL_SELECTOR, VERSION
+from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, VERSION
 
 Observer = Callable[[str | None, RawObject], None]
 """Takes the type (None for an object of a list) and the object."""
@@ -41,7 +44,6 @@ class Observers(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     diemjob: Observer
-    job: Observer
     apikey: Observer
     is_served: Callable[[str], bool]
     count: EventCounter
@@ -76,7 +78,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = EndlessBackoffs()
     settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT_SECONDS
     settings.watching.chunk_size = CHUNK_SIZE
-    settings.watching.label_selectors["batch", "v1", "jobs"] = JOB_LABEL_SELECTOR
     return settings
 
 
@@ -89,7 +90,6 @@ def build_registry(observers: Observers, *, login: Login) -> kopf.OperatorRegist
     async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf passes whatever it has
         return await login()
 
-    _watch(registry, observers, ("batch", "v1", "jobs"), observers.job)
     _watch(registry, observers, (GROUP, VERSION, DIEMJOB_PLURAL), observers.diemjob)
     _watch(registry, observers, (GROUP, VERSION, DIEMAPIKEY_PLURAL), observers.apikey)
     return registry

@@ -17,12 +17,13 @@ a LIST of Events costs the API server as much as there are Events, and many runs
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown
+from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
@@ -39,8 +40,6 @@ from diem_operator.reconciler.store import Store
 from diem_operator.settings import RESYNC_SECONDS
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T", DiemJob, Job)
 
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
@@ -103,7 +102,7 @@ class DiemJobController:
 
     def observe_diemjob(self, event_type: str | None, raw: RawObject) -> None:
         """Take a DiemJob as a watch told it; the type is None for one that was listed."""
-        diemjob = _decode(raw, DiemJob)
+        diemjob = _decode(raw)
         if diemjob is None:
             # Nothing may be decided on what it was before; its Jobs go on, and a live read tells when it makes sense.
             self._store.remove_diemjob(_key_of(raw))
@@ -116,18 +115,23 @@ class DiemJobController:
         if changed:
             self._enqueue(diemjob.key)
 
-    def observe_job(self, event_type: str | None, raw: RawObject) -> None:
+    def observe_job(self, event_type: EventType, job: Job) -> None:
         """Take a Job as a watch told it; what it means is decided for the DiemJob that owns it."""
-        job = _decode(raw, Job)
-        if job is None:
-            return
-        if event_type == "DELETED":
+        if event_type is EventType.DELETED:
             owner = self._store.remove_job(job.key, metadata=job.metadata)
         else:
-            self._note_list(event_type)
             owner = self._store.put_job(job)
         if owner is not None:
             self._enqueue(owner)
+
+    def observe_job_list(self, jobs: Sequence[Job], *, namespace: str | None) -> None:
+        """Take all Jobs of one namespace or, with None, of all, as a watch begins with them.
+
+        Nothing is taken away on a list's word alone, see `Observer.resync`.
+        """
+        owners = {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
+        for key in owners | self._observer.doubt_jobs_unlike(jobs, namespace=namespace):
+            self._enqueue(key)
 
     async def run(self) -> None:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
@@ -167,7 +171,7 @@ class DiemJobController:
                 self._enqueue(key)
 
     async def _wait_for_resync(self) -> None:
-        """Return when it is time, or soon after a watch has begun anew: its list tells of no deletion it has missed."""
+        """Return when it is time, or soon after kopf's watch of DiemJobs began anew: its list tells of no deletion."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._resync_seconds):
                 await self._listed.wait()
@@ -278,11 +282,11 @@ def _key_of(raw: RawObject) -> ObjectKey:
     return ObjectKey(namespace=str(metadata.get("namespace", "")), name=str(metadata.get("name", "")))
 
 
-def _decode(raw: RawObject, kind: type[T]) -> T | None:
+def _decode(raw: RawObject) -> DiemJob | None:
     """Return the typed object; None, with a log line, for one that the schema should have refused."""
     try:
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(raw, DiemJob)
     except msgspec.ValidationError as error:
         fields = _fields(_key_of(raw))
-        logger.error("Ignored a %s that does not fit its schema: %s", kind.__name__, error, extra=fields)  # noqa: TRY400 - the traceback would add nothing
+        logger.error("Ignored a DiemJob that does not fit its schema: %s", error, extra=fields)  # noqa: TRY400 - the traceback would add nothing
         return None

@@ -1,7 +1,7 @@
 """Gathers the world a decision rests on: from the store, or, where absence must be proven, from the API server."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -127,6 +127,17 @@ class Observer:
     def doubt(self, key: ObjectKey) -> None:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""
         self._doubtful.add(key)
+
+    def doubt_jobs_unlike(self, jobs: Iterable[Job], *, namespace: str | None) -> set[ObjectKey]:
+        """Doubt the DiemJobs around which a LIST of Jobs differs from what is known; return their keys.
+
+        Args:
+            jobs: already put into the store.
+            namespace: of the LIST; None for all.
+        """
+        doubtful = self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace)
+        self._doubtful |= doubtful
+        return doubtful
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
         """Read what the last LISTs contradicted, or a write left open; return whether there was such a thing."""

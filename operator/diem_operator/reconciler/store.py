@@ -130,11 +130,15 @@ class Store:
     def find_doubtful_keys(self, diemjobs: Iterable[DiemJob], jobs: Iterable[Job]) -> set[ObjectKey]:
         """Return the keys of DiemJobs around which these LISTs, once put into the store, differ from what it holds."""
         listed_diemjobs = {diemjob.key: diemjob for diemjob in diemjobs}
-        listed_jobs = {job.key: job for job in jobs if job.owner is not None}
-        known_jobs = {job.key: job for job in self.list_jobs()}
-        doubtful_jobs = _find_differences(listed_jobs, known_jobs)
-        owners = (find_owner_key(listed_jobs.get(key) or known_jobs[key]) for key in doubtful_jobs)
-        return _find_differences(listed_diemjobs, self._diemjobs) | {owner for owner in owners if owner is not None}
+        return _find_differences(listed_diemjobs, self._diemjobs) | self.find_owners_of_doubtful_jobs(jobs)
+
+    def find_owners_of_doubtful_jobs(self, jobs: Iterable[Job], *, namespace: str | None = None) -> set[ObjectKey]:
+        """Return the keys of DiemJobs whose Jobs differ from this LIST of one namespace or, with None, of all."""
+        listed = {job.key: job for job in jobs if job.owner is not None}
+        known = {job.key: job for job in self.list_jobs() if namespace in {None, job.metadata.namespace}}
+        differing = _find_differences(listed, known)
+        owners = (find_owner_key(listed.get(key) or known[key]) for key in differing)
+        return {owner for owner in owners if owner is not None}
 
     def _drop_job(self, key: ObjectKey) -> ObjectKey:
         owner = self._owners.pop(key)

@@ -7,7 +7,8 @@ from diem_operator.access.permissions import Reference
 from diem_operator.access.registry import KeyRegistry
 from diem_operator.access.tokens import hash_token
 from diem_operator.api.cache import JobCache
-from diem_operator.api.watching import Watch, watch_apikeys, watch_diemjobs
+from diem_operator.api.watching import watch_apikeys, watch_diemjobs
+from diem_operator.cluster.reflector import Watch
 from diem_operator.cluster.watch import EventType, Undecodable
 from diem_operator.settings import KeySettings
 from tests.unit.api.fake_cluster import FakeCluster

@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestServer
 
 RESOURCES = {
     "/api/v1": {"namespaces": "Namespace", "events": "Event", "pods": "Pod"},
-    "/apis/batch/v1": {"jobs": "Job"},
     "/apis/diem.io/v1": {"diemjobs": "DiemJob", "diemapikeys": "DiemApiKey"},
     "/apis/apiextensions.k8s.io/v1": {"customresourcedefinitions": "CustomResourceDefinition"},
 }
@@ -36,7 +35,7 @@ class FakeApiServer:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.streams = {"jobs": Stream(), "diemjobs": Stream(), "diemapikeys": Stream()}
+        self.streams = {"diemjobs": Stream(), "diemapikeys": Stream()}
         self.url = ""
 
     @property

@@ -18,7 +18,7 @@ class Seen:
     """What the observers were told: by plural, the types and the names."""
 
     objects: dict[str, list[tuple[str | None, str]]] = field(
-        default_factory=lambda: {"diemjobs": [], "jobs": [], "diemapikeys": []}
+        default_factory=lambda: {"diemjobs": [], "diemapikeys": []}
     )
     counted: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -28,7 +28,6 @@ class Seen:
     def observers(self) -> Observers:
         return Observers(
             diemjob=self.observe("diemjobs"),
-            job=self.observe("jobs"),
             apikey=self.observe("diemapikeys"),
             is_served=lambda namespace: namespace != "diem-system",
             count=lambda plural, event_type: self.counted.append((plural, event_type)),

@@ -13,7 +13,7 @@ from tests.unit.handlers.conftest import Seen, eventually
 async def test_kopf_is_alive_from_start_to_stop(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     states = [embedded.is_alive]
     await embedded.start(namespaces=())
-    await eventually(lambda: bool(fake_api.queries_of("jobs")))
+    await eventually(lambda: bool(fake_api.queries_of("diemapikeys")))
     states.append(embedded.is_alive)
     await embedded.stop()
     states.append(embedded.is_alive)
@@ -47,12 +47,12 @@ async def test_error_in_a_watch_ends_the_wait(fake_api: FakeApiServer, embedded:
 async def test_watches_that_kopf_leaves_running_are_ended_too(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     before = asyncio.all_tasks()
     await embedded.start(namespaces=())
-    await eventually(lambda: len(fake_api.queries_of("jobs")) == 2)
+    await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 2)
     fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
     with pytest.raises(WatchesEnded):
         await embedded.wait()
     await embedded.stop()
-    assert {task.get_name() for task in asyncio.all_tasks() - before if "jobs" in task.get_name()} == set()
+    assert {task.get_name() for task in asyncio.all_tasks() - before if "diem" in task.get_name()} == set()
 
 
 async def test_expired_watch_is_listed_again(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:

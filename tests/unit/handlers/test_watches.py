@@ -4,12 +4,11 @@ import pytest
 
 from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.watches import EndlessBackoffs, build_settings
-from diem_operator.model.names import JOB_LABEL_SELECTOR
 from tests.unit.handlers.api_server import FakeApiServer, make_object
 from tests.unit.handlers.conftest import Seen, eventually
 
 
-@pytest.mark.parametrize("plural", ["diemjobs", "jobs", "diemapikeys"])
+@pytest.mark.parametrize("plural", ["diemjobs", "diemapikeys"])
 async def test_listed_and_watched_objects_reach_their_controller(
     plural: str, fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
 ) -> None:
@@ -47,20 +46,13 @@ async def test_kopf_writes_nothing(fake_api: FakeApiServer, seen: Seen, embedded
     assert fake_api.writes == []
 
 
-async def test_only_our_jobs_are_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
-    await embedded.start(namespaces=())
-    await eventually(lambda: len(fake_api.queries_of("jobs")) == 2)
-    assert [query["labelSelector"] for query in fake_api.queries_of("jobs")] == [JOB_LABEL_SELECTOR] * 2
-    assert all("labelSelector" not in query for query in fake_api.queries_of("diemjobs"))
-
-
 async def test_only_the_named_namespaces_are_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     await embedded.start(namespaces=["team-a", "team-b"])
-    await eventually(lambda: len(fake_api.queries_of("jobs")) == 4)
-    paths = {path for _, path, _ in fake_api.requests if path.endswith(("jobs", "diemjobs", "namespaces"))}
+    await eventually(lambda: len(fake_api.queries_of("diemjobs")) == len(fake_api.queries_of("diemapikeys")) == 4)
+    paths = {path for _, path, _ in fake_api.requests if path.endswith(("jobs", "keys", "namespaces"))}
     assert paths == {
-        f"{base}/namespaces/{namespace}/{plural}"
-        for base, plural in (("/apis/batch/v1", "jobs"), ("/apis/diem.io/v1", "diemjobs"))
+        f"/apis/diem.io/v1/namespaces/{namespace}/{plural}"
+        for plural in ("diemjobs", "diemapikeys")
         for namespace in ("team-a", "team-b")
     }
 

@@ -1,7 +1,6 @@
 """The reconciler's shell, put together around the fake API server, with a clock that tests turn."""
 
 import random
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,8 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from diem_operator.cluster.resources import Cluster
+from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.model.diemjob import DiemJob, Phase, RunStatus
+from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import RunId
 from diem_operator.planning.ids import build_job_name
@@ -167,11 +168,14 @@ class Shell:
         """Let the watches tell what has happened."""
         while self.server.pending_events:
             event = self.server.pending_events.popleft()
-            observe: Callable[[str | None, RawObject], None] = {
-                "diemjobs": self.controller.observe_diemjob,
-                "jobs": self.controller.observe_job,
-            }.get(event.plural, lambda _type, _raw: None)
-            observe(event.type, event.raw)
+            if event.plural == "diemjobs":
+                self.controller.observe_diemjob(event.type, event.raw)
+            elif event.plural == "jobs":
+                self.tell_job(event.type, event.raw)
+
+    def tell_job(self, event_type: str, raw: RawObject) -> None:
+        """Let a watch tell of a Job."""
+        self.controller.observe_job(EventType(event_type), msgspec.convert(raw, Job))
 
     async def reconcile(self, key: ObjectKey = KEY) -> Wait:
         """Let the watches tell what has happened, and reconcile."""

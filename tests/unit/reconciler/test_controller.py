@@ -202,6 +202,17 @@ async def test_deletion_that_a_watch_missed_is_found_when_it_begins_anew(
     assert shell.run().reason == reasons.JOB_DELETED
 
 
+async def test_deletion_of_a_job_that_its_watch_missed_is_found_by_the_list_it_begins_anew_with(shell: Shell) -> None:
+    job_key = await shell.run_to(Phase.RUNNING)
+
+    async with running(shell):
+        await delete_unnoticed(shell, job_key)
+        shell.controller.observe_job_list([], namespace=None)
+        await eventually(lambda: shell.has_phase(Phase.FAILED))
+
+    assert shell.run().reason == reasons.JOB_DELETED
+
+
 async def test_diemjob_that_became_undecodable_spoils_only_itself(shell: Shell) -> None:
     shell.controller = shell.build_controller(resync_seconds=0.05)
     other = ObjectKey(namespace=NAMESPACE, name="other")

@@ -90,7 +90,7 @@ async def test_job_whose_label_was_taken_off_is_no_absent_job(shell: Shell, labe
     shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(label))
     raw = shell.server.find("jobs", job_key)
     assert raw is not None
-    shell.controller.observe_job("DELETED", raw)  # as a watch with a label selector tells it
+    shell.tell_job("DELETED", raw)  # as a watch with a label selector tells it
     assert find_job_names(shell) == []
 
     await shell.observer.refresh(KEY)
@@ -186,7 +186,7 @@ async def test_job_that_only_left_the_watch_during_a_live_read_is_asked_for_by_n
     def take_label_off() -> None:
         raw = shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(LABEL_MANAGED_BY))
         shell.server.pending_events.clear()
-        shell.controller.observe_job("DELETED", raw)
+        shell.tell_job("DELETED", raw)
 
     shell.server.meanwhile("LIST jobs", take_label_off, is_answered=True)
     await shell.observer.refresh(KEY)

@@ -218,7 +218,7 @@ async def test_job_that_lost_its_label_is_followed_on_without_watches(shell: She
     job_key = await shell.run_to(Phase.RUNNING)
     raw = shell.server.edit("jobs", job_key, lambda raw: raw["metadata"]["labels"].pop(LABEL_MANAGED_BY))
     shell.server.pending_events.clear()
-    shell.controller.observe_job("DELETED", raw)
+    shell.tell_job("DELETED", raw)
 
     wait = await shell.reconcile()
     assert shell.run().phase is Phase.RUNNING
@@ -279,10 +279,9 @@ async def test_object_that_cannot_be_decoded_is_skipped_with_a_log(
     shell.server.pending_events.clear()
 
     shell.controller.observe_diemjob("MODIFIED", raw)
-    shell.controller.observe_job(None, {"metadata": {"name": 7, "namespace": NAMESPACE}})
 
     assert shell.store.list_diemjobs() == []
-    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert (caplog.records[0].namespace, caplog.records[0].diemjob) == (KEY.namespace, KEY.name)  # type: ignore[attr-defined] # from extra
 
 

@@ -1,9 +1,11 @@
 """What two LISTs may tell the store, which namespaces they cover, and what they leave to a live read."""
 
+import msgspec
 import pytest
 
 from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
 from diem_operator.model.diemjob import Phase
+from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.reconciler.scope import Scope
 from tests.unit.reconciler.conftest import KEY, Shell
@@ -143,6 +145,70 @@ async def test_object_that_cannot_be_decoded_spoils_no_list_and_only_its_own_ref
     assert await shell.observer.resync() == {KEY}
     with pytest.raises(UndecodableAnswer):
         await shell.observer.refresh_if_doubtful(KEY)
+
+
+# The list that a watch of Jobs begins with
+
+
+def list_jobs(shell: Shell, *, namespace: str | None = None) -> None:
+    """Let the watch of Jobs begin anew with what is there; what happened before is told by nothing else."""
+    shell.server.pending_events.clear()
+    jobs = [msgspec.convert(raw, Job) for raw in shell.server.list_all("jobs")]
+    shell.controller.observe_job_list(
+        [job for job in jobs if namespace in {None, job.metadata.namespace}], namespace=namespace
+    )
+
+
+async def test_job_that_a_list_lacks_is_read_before_anything_is_decided(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.remove("jobs", job_key)
+
+    list_jobs(shell)
+    assert find_job_names(shell) == [job_key.name]
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+    assert find_job_names(shell) == []
+
+
+async def test_job_that_a_list_has_in_another_version_is_taken_or_read(shell: Shell) -> None:
+    job_key = await start_run(shell)
+    shell.server.finish_job(job_key)
+
+    list_jobs(shell)
+
+    [job] = shell.store.find_jobs(KEY)
+    assert job.is_finished
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
+
+
+async def test_job_older_in_a_list_than_known_is_read(shell: Shell) -> None:
+    await start_run(shell)
+    restore = shell.server.back_up()
+    shell.server.finish_job(shell.job_key("r1"))
+    shell.tell()
+    restore()
+
+    list_jobs(shell)
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+    [job] = shell.store.find_jobs(KEY)
+    assert not job.is_finished
+
+
+async def test_list_that_agrees_raises_no_doubt(shell: Shell) -> None:
+    await start_run(shell)
+
+    list_jobs(shell)
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
+
+
+async def test_list_of_one_namespace_says_nothing_of_others(shell: Shell) -> None:
+    await start_run(shell)
+
+    list_jobs(shell, namespace="team-b")
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
 
 
 # Scope

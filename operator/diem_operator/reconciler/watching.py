@@ -1,0 +1,47 @@
+"""The operator's watch of Jobs, which a run changes more often than anything else; kopf watches the rest."""
+
+from collections.abc import Callable, Sequence
+
+from diem_operator.cluster.reflector import Reactions, Reflector, Watch
+from diem_operator.cluster.resources import JOBS, Jobs
+from diem_operator.cluster.watch import EventType
+from diem_operator.model.job import Job
+from diem_operator.model.names import JOB_LABEL_SELECTOR
+from diem_operator.reconciler.controller import DiemJobController
+from diem_operator.reconciler.scope import Scope
+
+EventCounter = Callable[[str, str | None], None]
+"""Takes the resource and the type; None for an object of a list."""
+
+
+def watch_jobs(jobs: Jobs, controller: DiemJobController, *, scope: Scope, count: EventCounter) -> Watch[Job]:
+    """Return the watch that tells the controller about Jobs.
+
+    Args:
+        jobs: where they are.
+        controller: is told about those that are served.
+        scope: which namespaces are watched, and which of their objects are served.
+        count: is told about every Job, whoever it is for.
+    """
+
+    def reactions(namespace: str | None) -> Reactions[Job]:
+        def replace(items: Sequence[Job], _resource_version: int) -> None:
+            for _ in items:
+                count(JOBS.plural, None)
+            served = [job for job in items if scope.serves(job.metadata.namespace)]
+            controller.observe_job_list(served, namespace=namespace)
+
+        def observe(event_type: EventType, job: Job, _resource_version: int) -> None:
+            count(JOBS.plural, event_type)
+            if scope.serves(job.metadata.namespace):
+                controller.observe_job(event_type, job)
+
+        # What a Job was before it made no sense is the best that is known of it; its absence would be believed.
+        return Reactions(on_replace=replace, on_event=observe, on_undecodable=lambda _key, _version: None)
+
+    return Watch(
+        [
+            Reflector(jobs, reactions(namespace), namespace=namespace, label_selector=JOB_LABEL_SELECTOR)
+            for namespace in scope.listed
+        ]
+    )
