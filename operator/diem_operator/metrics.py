@@ -36,6 +36,9 @@ class Refusal(StrEnum):
     UNREAD = "unread"
 
 
+WatchEventCounter = Callable[[str, str | None], None]
+"""Takes the resource and the type of what a watch told; None for an object of a list."""
+
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAIT_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
@@ -104,6 +107,10 @@ class ControllerMetrics:
         """Ask `count` for the number of due keys whenever Prometheus asks us."""
         self._metrics.queue_depth.labels(self._controller).set_function(count)
 
+    def read_postponed_from(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of postponed keys whenever Prometheus asks us."""
+        self._metrics.queue_postponed.labels(self._controller).set_function(count)
+
     def read_stored_objects_from(self, count: Callable[[], float], *, resource: str) -> None:
         """Ask `count` for the number of cached objects whenever Prometheus asks us."""
         self._metrics.stored_objects.labels(resource).set_function(count)
@@ -125,6 +132,9 @@ class OperatorMetrics:
             "queue_wait_seconds", "Time a due key waited for a worker.", ("controller",), _WAIT_BUCKETS
         )
         self.queue_depth = self._gauge("queue_depth", "Due keys that wait for a worker.", ("controller",))
+        self.queue_postponed = self._gauge(
+            "queue_postponed", "Keys that wait for a worker with nothing but status and tidying up.", ("controller",)
+        )
         self.stored_objects = self._gauge("stored_objects", "Objects in the watch cache.", ("resource",))
         self.watch_events = self._counter(
             "watch_events", "Objects received from lists and watches.", ("resource", "type")

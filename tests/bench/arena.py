@@ -15,7 +15,7 @@ from tests.bench.clients import DIEMJOBS, JOBS, Client, connect_kubernetes, run_
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import Installation, Site, open_site
 from tests.reliability.people import make_diemjob
-from tests.reliability.processes import SOURCE_ROOT
+from tests.reliability.processes import SOURCE_ROOT, Program
 
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
 """What lets the Job controller of Kubernetes go as fast as it can."""
@@ -63,6 +63,15 @@ class Arena:
                 program.lease, program.source = (), SOURCE_ROOT
             installation.begin()
             yield installation
+
+    @contextmanager
+    def add_api(self, installation: Installation) -> Iterator[Program]:
+        """Give another replica of the API, which is ready, while the block runs."""
+        with self.site.add_api(installation, is_direct=True) as program:
+            program.source = SOURCE_ROOT
+            program.start()
+            program.wait_ready()
+            yield program
 
     @contextmanager
     def without_controllers(self) -> Iterator[None]:

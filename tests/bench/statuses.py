@@ -16,6 +16,7 @@ from tests.bench.clients import DIEMJOBS, Client
 from tests.bench.starts import start_directly
 from tests.reliability.callers import PATH
 from tests.reliability.installation import Installation
+from tests.reliability.processes import Program
 
 CONNECTIONS = 16
 STARTS_PER_SECOND = 200
@@ -41,9 +42,9 @@ def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
-def run_wrk(*arguments: str, seconds: int) -> Throughput:
+def run_wrk(*arguments: str, seconds: int, connections: int = CONNECTIONS) -> Throughput:
     """Let it ask for some seconds, after two for warming up; every answer must be good."""
-    command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", "--latency", *arguments]
+    command = ["wrk", "--threads=1", f"--connections={connections}", "--latency", *arguments]
     subprocess.run([*command, "--duration=2s"], check=True, capture_output=True)
     told = subprocess.run([*command, f"--duration={seconds}s"], check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in told, told
@@ -53,11 +54,20 @@ def run_wrk(*arguments: str, seconds: int) -> Throughput:
     return Throughput(float(rate[1]), float(median[1]) * _UNITS[median[2]])
 
 
-async def measure_api(installation: Installation, name: str, directory: Path, *, seconds: int) -> Throughput:
-    """Ask one API process for the status of one job."""
+async def measure_api(
+    installation: Installation, name: str, directory: Path, *, seconds: int, others: Sequence[Program] = ()
+) -> Sequence[Throughput]:
+    """Ask API processes for the status of one job, all at once and with as many connections together as one alone."""
     script = _write_script(directory / "status.lua", _SCRIPT.format(token=installation.token, name=name))
-    url = f"http://127.0.0.1:{installation.api.port}{PATH}"
-    return await asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds)
+    programs = [installation.api, *others]
+    connections = CONNECTIONS // len(programs)
+    urls = [f"http://127.0.0.1:{program.port}{PATH}" for program in programs]
+    return await asyncio.gather(
+        *(
+            asyncio.to_thread(run_wrk, f"--script={script}", url, seconds=seconds, connections=connections)
+            for url in urls
+        )
+    )
 
 
 async def measure_api_server(arena: Arena, namespace: str, name: str, directory: Path, *, seconds: int) -> Throughput:

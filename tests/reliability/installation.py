@@ -128,6 +128,15 @@ class Site:
             stack.callback(installation.end)
             yield installation
 
+    @contextmanager
+    def add_api(self, installation: Installation, *, is_direct: bool = False) -> Iterator[Program]:
+        """Prepare another replica of an installation's API; it ends with the block."""
+        with ExitStack() as stack:
+            name = f"{installation.api.name}-{uuid4().hex[:4]}"
+            program = self._prepare(stack, name, "api", installation.api.arguments, is_direct=is_direct)
+            stack.callback(program.stop, is_killed=True)
+            yield program
+
     def _prepare(
         self, stack: ExitStack, name: str, role: str, flags: Sequence[str], *, is_direct: bool = False
     ) -> Program:

@@ -14,6 +14,7 @@ from typing import Literal
 from diem_operator.cluster.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import ANNOTATION_RUN_ID, API_VERSION, DIEMJOB_KIND, LABEL_MANAGED_BY, MANAGED_BY, RunId
+from diem_operator.planning.world import World
 from tests.builders import NAME, NAMESPACE, NOW
 from tests.simulation.trace import Request, Trace
 
@@ -34,6 +35,9 @@ class Watcher:
 
     def request_sent(self, request: Request, *, is_fenced: bool) -> None:
         """An operator asked for something; `is_fenced`: its lease was over by then."""
+
+    def work_left(self, world: World) -> None:
+        """An operator has looked at this, and left what it would have done next for later."""
 
     def job_created(self, raw: RawObject) -> None:
         """A Job was stored."""

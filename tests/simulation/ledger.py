@@ -12,6 +12,7 @@ from diem_operator.model.names import ANNOTATION_RECORDED_UID, MAX_RECENT_RUN_ID
 from diem_operator.planning.ids import find_state_start, is_seen
 from diem_operator.planning.rules import displayed_run, find_due_start, find_unaccounted_ids
 from diem_operator.planning.timing import MIN_FINISHED_JOB_SECONDS
+from diem_operator.planning.world import World
 from tests.simulation.api_server import find_owner, is_being_deleted, is_finished, run_id_of
 from tests.simulation.trace import Request
 from tests.simulation.truth import Truth, decode, list_runs
@@ -49,6 +50,15 @@ class Ledger(Truth):
         if number is not None:
             self.state_starts += run_id not in self.deleted_by_hand
             assert self.state_starts <= self.state_starts_due, f"{run_id} starts although state did not become running"
+
+    def work_left(self, world: World) -> None:
+        """A leader has looked at this and left what has time: what people do next must find it as if it were told."""
+        spec, status = world.diemjob.spec, world.diemjob.status
+        assert spec.state in {"running", status.observed_state}, f"{spec.state} was seen, and not told"
+        run_ids = {job.run_id for job in world.owned}
+        assert world.due is None or world.due.id in run_ids, f"{world.due.id} waits for its Job, and was left"
+        untold = find_unaccounted_ids(spec, status, world.diemjob.metadata.uid)
+        assert not untold, f"{untold} came to nothing, which was not told"
 
     def job_deleted_by_operator(self, raw: RawObject, *, is_foreground: bool) -> None:
         run_id = run_id_of(raw)
@@ -128,7 +138,7 @@ class Ledger(Truth):
             case reasons.NEVER_STARTED:
                 return not is_latest or spec.state == "stopped" or has_stop
             case reasons.SUPERSEDED:
-                return (not is_latest and spec.state == "running") or bool(self.late)
+                return (not is_latest and spec.state == "running") or bool(self.late | self.hidden)
             case reasons.RESTORED_REQUEST:
                 return is_restored
             case reasons.STATE_LOST:

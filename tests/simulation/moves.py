@@ -185,13 +185,15 @@ def tell(world: Simulation, role: Role, kind: Kind, count: int) -> None:
     world.operators[find_place(world, role)].tell(kind, count)
 
 
-@move(26, role=ROLES, kinds=("DiemJob", "Job", "both"), count=(1, ALL, ALL))
-def catch_up(world: Simulation, role: Role, kinds: Kind | Literal["both"], count: int) -> None:
+@move(26, role=ROLES, kinds=("DiemJob", "Job", "both"), count=(1, ALL, ALL), is_busy=FLAGS)
+def catch_up(
+    world: Simulation, role: Role, kinds: Kind | Literal["both"], count: int, *, is_busy: bool = False
+) -> None:
     """Hear news, of one kind or of both, and look."""
     place = find_place(world, role)
     for kind in KINDS if kinds == "both" else (kinds,):
         world.operators[place].tell(kind, count)
-    world.finish_reconcile(place)
+    world.finish_reconcile(place, is_busy=is_busy)
 
 
 @move(3, role=ROLES)
@@ -199,9 +201,18 @@ def reconcile(world: Simulation, role: Role) -> None:
     world.reconcile(find_place(world, role))
 
 
-@move(6, role=ROLES)
-def finish_reconcile(world: Simulation, role: Role) -> None:
-    world.finish_reconcile(find_place(world, role))
+@move(6, role=ROLES, is_busy=FLAGS)
+def finish_reconcile(world: Simulation, role: Role, *, is_busy: bool = False) -> None:
+    world.finish_reconcile(find_place(world, role), is_busy=is_busy)
+
+
+@move(8, role=ROLES, is_lost=(False, False, True))
+def serve_look(world: Simulation, role: Role, is_lost: bool) -> None:
+    place = find_place(world, role)
+    if is_lost:
+        world.lose_look(place)
+    else:
+        world.serve_look(place)
 
 
 @move(6, role=ROLES)

@@ -15,7 +15,7 @@ from diem_operator.model.diemjob import DiemJob, RunStatus
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import Uid
-from diem_operator.planning import following, starting
+from diem_operator.planning import following, starting, urgency
 from diem_operator.planning.rules import StartRequest
 from diem_operator.planning.steps import CreateJob, Step
 from diem_operator.planning.world import PostOutcome, World
@@ -162,3 +162,8 @@ def blind_status() -> None:
         return await patch_status(self, key, patch | {"metadata": {"resourceVersion": version}}, timeout_seconds=1)
 
     replace(ModelDiemJobs, "patch_status", patch_blindly)
+
+
+@mutant("every status is left for later as long as other DiemJobs are to be looked at")
+def tell_all_later() -> None:
+    replace(urgency, "_can_be_told_later", lambda _status, _world: True)

@@ -1,4 +1,7 @@
-"""One operator process: the real reconciler, run by hand, one request to the API server at a time."""
+"""One operator process: the real reconciler, run by hand, one request to the API server at a time.
+
+Beside it a look at pods may be under way, whose requests are answered or lost on their own.
+"""
 
 import random
 from collections.abc import Callable, Coroutine
@@ -15,6 +18,7 @@ from diem_operator.model.diemjob import DiemJob, DiemJobStatus
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.planning.steps import Wait
+from diem_operator.planning.urgency import has_time
 from diem_operator.reconciler.applier import Applier
 from diem_operator.reconciler.controller import DiemJobController
 from diem_operator.reconciler.leadership import NotLeader
@@ -44,6 +48,7 @@ class OperatorProcess:
 
     Attributes:
         request: what it waits for an answer to; None while it does nothing.
+        look: what a look at pods waits for an answer to, meanwhile; None while there is none.
         is_leader: what it believes.
         is_fenced: its lease is over, whether or not it has noticed; it may finish what it has sent and begin no write.
         is_ghost: another one leads, and its fence does not hold it back.
@@ -59,6 +64,7 @@ class OperatorProcess:
     is_ghost: bool = False
     is_synced: bool = False
     request: Request | None = None
+    look: Request | None = None
     is_dirty: bool = False
     wakes_at: float | None = None
     sent: list[str] = field(default_factory=list)
@@ -66,6 +72,7 @@ class OperatorProcess:
 
     def __post_init__(self) -> None:
         self._coroutine: Coroutine[Request, object, object] | None = None
+        self._looking: Coroutine[Request, object, object] | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -120,10 +127,11 @@ class OperatorProcess:
         """Stop leading, in good order or because the fence was met; the store stays, and watches go on."""
         self._drop()
 
-    def begin_reconcile(self) -> None:
-        """Look at the DiemJob, if the last look is over."""
+    def begin_reconcile(self, *, is_busy: bool = False) -> None:
+        """Look at the DiemJob, if the last look is over; a busy one has others to look at, and leaves what has time."""
         self.is_dirty, self.wakes_at = False, None
-        self._run(self._controller.reconcile(KEY), self._end_reconcile)
+        may_leave = has_time if is_busy else lambda *_: False
+        self._run(self._controller.reconcile(KEY, may_leave=may_leave), self._end_reconcile)
 
     def begin_resync(self) -> None:
         """Compare the store with LISTs, as every few minutes."""
@@ -146,6 +154,18 @@ class OperatorProcess:
         assert self._coroutine is not None
         coroutine = self._coroutine
         self._advance(lambda: coroutine.throw(error))
+
+    def answer_look(self) -> None:
+        """Go on with a look at pods."""
+        if self.look is not None and self._looking is not None:
+            looking, value = self._looking, self.look.carry_out()
+            self._advance_look(lambda: looking.send(value))
+
+    def fail_look(self, error: ClusterError) -> None:
+        """Go on with a failure of a look at pods."""
+        if self._looking is not None:
+            looking = self._looking
+            self._advance_look(lambda: looking.throw(error))
 
     def tell(self, kind: Kind, count: int) -> None:
         """Deliver the next events of a watch."""
@@ -207,19 +227,29 @@ class OperatorProcess:
         self.is_dirty = self.is_dirty or KEY in changed
 
     def _end_reconcile(self, wait: object) -> None:
-        assert isinstance(wait, Wait)
-        if wait.seconds is not None:
-            self.wakes_at = self.find_seconds() + wait.seconds
         world = self._observer.observe(KEY, is_live=False)
-        if world is not None and world.is_being_inspected:
-            self._run(self._observer.inspect(KEY), self._end_inspection)
+        if isinstance(wait, Wait) and wait.seconds is not None:
+            self.wakes_at = self.find_seconds() + wait.seconds
+        if wait is None and world is not None:
+            self.is_dirty = True
+            self.server.watcher.work_left(world)
+        if world is not None and world.is_being_inspected and self._looking is None:
+            looking = self._looking = self._observer.inspect(KEY)
+            self._advance_look(lambda: looking.send(None))
 
-    def _end_inspection(self, _: object) -> None:
-        self.is_dirty = True
+    def _advance_look(self, step: Callable[[], Request]) -> None:
+        self.look = None
+        try:
+            self.look = step()
+        except StopIteration:
+            self._looking, self.is_dirty = None, True
 
     def _drop(self) -> None:
         if self._coroutine is not None:
             self._coroutine.close()
+        if self._looking is not None:
+            self._looking.close()
+        self._looking = self.look = None
         self._coroutine = self.request = self.wakes_at = None
         self.is_leader = self.is_fenced = self.is_ghost = self.is_synced = self.is_dirty = False
 

@@ -67,11 +67,11 @@ class Operators(World):
             self.leader = None
         operator.restart()
 
-    def reconcile(self, place: int) -> None:
-        """A leader looks at the DiemJob, whether or not there is a reason."""
+    def reconcile(self, place: int, *, is_busy: bool = False) -> None:
+        """A leader looks at the DiemJob, whether or not there is a reason, and perhaps leaves what has time."""
         operator = self.operators[place]
         if operator.is_leader and operator.is_synced and operator.request is None:
-            operator.begin_reconcile()
+            operator.begin_reconcile(is_busy=is_busy)
 
     def serve(self, place: int) -> None:
         """A request lands and its answer arrives."""
@@ -88,6 +88,14 @@ class Operators(World):
             if operator is self.leader and operator.request.posts is not None:
                 self.ledger.post_answered(operator.request.posts)
             operator.answer(value)
+
+    def serve_look(self, place: int) -> None:
+        """A request of a look at pods lands and its answer arrives."""
+        self.operators[place].answer_look()
+
+    def lose_look(self, place: int) -> None:
+        """A request of a look at pods has no answer."""
+        self.operators[place].fail_look(OutcomeUnknown("time-out"))
 
     def lose_answer(self, place: int) -> None:
         """A request lands, and its sender never hears of it."""
@@ -155,9 +163,9 @@ class Operators(World):
             carry_out, is_ghost = operator.request.carry_out, operator.is_ghost
             self.late.append(LateRequest(carry_out=carry_out, sent_at=self._seconds(), is_ghost=is_ghost))
 
-    def finish_reconcile(self, place: int) -> None:
-        """A leader goes on until there is nothing to do but wait."""
-        self.reconcile(place)
+    def finish_reconcile(self, place: int, *, is_busy: bool = False) -> None:
+        """A leader goes on until there is nothing to do but wait, or nothing that has no time."""
+        self.reconcile(place, is_busy=is_busy)
         self._finish_requests(self.operators[place])
 
     def _finish_requests(self, operator: OperatorProcess) -> None:

@@ -98,6 +98,8 @@ class Simulation(Callers, People, Kubernetes, Operators):
         """Do the next thing; return whether there was one."""
         if leader.request is not None:
             self.serve(self.operators.index(leader))
+        elif leader.look is not None:
+            self.serve_look(self.operators.index(leader))
         elif leader.has_news("DiemJob"):
             leader.tell("DiemJob", 1)
         elif leader.has_news("Job"):

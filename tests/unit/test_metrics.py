@@ -49,9 +49,11 @@ def test_depth_and_stored_objects_are_read_when_asked_for(metrics: OperatorMetri
     waiting: list[str] = []
     controller = metrics.for_controller("diemjobs")
     controller.read_queue_depth_from(lambda: len(waiting))
+    controller.read_postponed_from(lambda: 2 * len(waiting))
     controller.read_stored_objects_from(lambda: 10 * len(waiting), resource="jobs")
     waiting += ["a", "b"]
     assert read(metrics, "diem_operator_queue_depth", controller="diemjobs") == 2
+    assert read(metrics, "diem_operator_queue_postponed", controller="diemjobs") == 4
     assert read(metrics, "diem_operator_stored_objects", resource="jobs") == 20
 
 
@@ -82,7 +84,7 @@ def test_names_follow_the_conventions() -> None:
     OperatorMetrics(registry)
     families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     ours = [family for family in families if re.match("diem_.*(?<!_created)$", family.name)]
-    assert len(ours) == 12
+    assert len(ours) == 13
     for family in ours:
         assert family.documentation.endswith(".")
         assert re.fullmatch(r"diem_operator_[a-z_]+", family.name)

@@ -202,6 +202,7 @@ class OperatorProcess:
         metrics.live_runs.set_function(lambda: sum(map(_has_live_run, store.list_diemjobs())))
         diemjobs = metrics.for_controller(DIEMJOB_PLURAL)
         diemjobs.read_queue_depth_from(lambda: self._diemjobs.queue_depth)
+        diemjobs.read_postponed_from(lambda: self._diemjobs.postponed_count)
         diemjobs.read_stored_objects_from(lambda: len(store.list_diemjobs()), resource=DIEMJOB_PLURAL)
         diemjobs.read_stored_objects_from(lambda: len(store.list_jobs()), resource="jobs")
         apikeys = metrics.for_controller(DIEMAPIKEY_PLURAL)

@@ -15,14 +15,12 @@ import kopf
 import msgspec
 
 from diem_operator.handlers.storages import NoDifference, NoProgress
+from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, VERSION
 
 Observer = Callable[[str | None, RawObject], None]
 """Takes the type (None for an object of a list) and the object."""
-
-EventCounter = Callable[[str, str | None], None]
-"""Takes the resource and the type."""
 
 Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 
@@ -46,7 +44,7 @@ class Observers(msgspec.Struct, frozen=True, kw_only=True):
     diemjob: Observer
     apikey: Observer
     is_served: Callable[[str], bool]
-    count: EventCounter
+    count: WatchEventCounter
 
 
 class EndlessBackoffs:

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
-
 from diem_operator.model.metadata import Condition, ObjectKey, ObjectMeta, OwnerReference, Resource, key_of
 from diem_operator.model.names import ANNOTATION_RUN_ID, ANNOTATION_RUN_NUMBER, API_VERSION, DIEMJOB_KIND, RunId, Uid
 
@@ -83,12 +81,3 @@ class Job(Resource, frozen=True, kw_only=True):
     def is_finished(self) -> bool:
         """Whether the Job controller has declared the Job over; it never changes its mind."""
         return self.finish is not None
-
-
-def decode_job(raw: object) -> Job:
-    """Convert a Job's JSON object.
-
-    Raises:
-        msgspec.ValidationError: the object is no Job as the API server stores it.
-    """
-    return msgspec.convert(raw, Job)

@@ -20,7 +20,7 @@ from diem_operator.planning.rules import find_request_of, is_stop_wanted
 from diem_operator.planning.starting import create
 from diem_operator.planning.statuses import finish_run, settle, with_run
 from diem_operator.planning.steps import DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
-from diem_operator.planning.timing import find_start_deadline_seconds_left, is_inspection_due
+from diem_operator.planning.timing import is_inspection_due, is_start_deadline_over
 from diem_operator.planning.world import Inspection, PostOutcome, World
 
 _FAILED_ENDINGS = frozenset({reasons.JOB_DELETED, reasons.START_DEADLINE_EXCEEDED})
@@ -55,8 +55,7 @@ def find_ending(world: World, run: RunStatus) -> str | None:
         return reasons.STOP_REQUESTED
     if world.is_superseded:
         return reasons.SUPERSEDED
-    left = find_start_deadline_seconds_left(world, run)
-    return reasons.START_DEADLINE_EXCEEDED if left is not None and left <= 0 else None
+    return reasons.START_DEADLINE_EXCEEDED if is_start_deadline_over(world, run) else None
 
 
 def advance(world: World, run: RunStatus, job: Job) -> RunStatus:

@@ -42,7 +42,8 @@ def rest(world: World) -> Wait:
     limits: list[float | None] = [left for _, left in _find_removals(world)]
     if world.live is not None:
         job = world.live_job
-        limits.append(find_start_deadline_seconds_left(world, world.live))
+        deadline = find_start_deadline_seconds_left(world, world.live)
+        limits.append(deadline if deadline is not None and deadline > 0 else None)  # else a look at the pods decides
         limits.append(None if job is None else find_inspection_seconds_left(world, job))
     waits = [left for left in limits if left is not None]
     return Wait(seconds=max(0.0, min(waits)) if waits else None)

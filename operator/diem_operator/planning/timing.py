@@ -32,6 +32,23 @@ def find_start_deadline_seconds_left(world: World, run: RunStatus) -> float | No
     return limit - world.age_seconds(since)
 
 
+def is_start_deadline_over(world: World, run: RunStatus) -> bool:
+    """Whether a run has had no running pod in time; of a Job that may have one, only a look after the time tells."""
+    left = find_start_deadline_seconds_left(world, run)
+    if left is None or left > 0:
+        return False
+    job = world.find_job(run)
+    return job is None or job.spec.suspend or _has_looked(world, job, seconds_ago=-left)
+
+
+def _has_looked(world: World, job: Job, *, seconds_ago: float, is_try_enough: bool = False) -> bool:
+    """Whether pods were looked up no longer ago than that."""
+    inspection = world.inspection
+    if inspection is None or inspection.job_uid != job.uid or (inspection.has_failed and not is_try_enough):
+        return False
+    return world.age_seconds(inspection.at) <= seconds_ago
+
+
 def _find_reconciling_since(world: World) -> datetime | None:
     for condition in world.diemjob.status.conditions:
         if condition.type == "Reconciling" and condition.status == "True":
@@ -60,6 +77,13 @@ def find_inspection_seconds_left(world: World, job: Job) -> float | None:
     else:
         since, first = job.metadata.creation_timestamp, FIRST_INSPECTION_SECONDS
     waited = world.age_seconds(since)
+    deadline = find_start_deadline_seconds_left(world, live)
+    if (
+        deadline is not None
+        and deadline <= 0
+        and not _has_looked(world, job, seconds_ago=-deadline, is_try_enough=True)
+    ):
+        return 0.0
     inspection = world.inspection
     if inspection is None or inspection.job_uid != job.uid or (since is not None and inspection.at < since):
         return first - waited

@@ -2,22 +2,47 @@
 
 import msgspec
 
+from diem_operator.model.diemjob import DiemJobStatus, Phase, State
 from diem_operator.planning.plan import plan
-from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive, Step, WriteStatus
+from diem_operator.planning.rules import find_unaccounted_ids
+from diem_operator.planning.steps import CreateJob, DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
 from diem_operator.planning.world import World
 
 
 def has_time(step: Step, world: World) -> bool:
     """Whether a step may be taken later, so that Jobs of other DiemJobs are created and stopped first.
 
-    A status may be written later if nothing but telling and tidying up would follow from it. A crash before it is one
-    that the plan is made for: what it would tell can be read off the cluster.
+    What was read for it would have to be read again, and what a start waits for may be on its way: neither has time.
     """
+    if world.is_live or _is_start_waiting(world):
+        return False
     match step:
-        case CreateJob() | ObserveLive() | DeleteJob(propagation="Foreground"):
-            return False
+        case CreateJob() | ObserveLive() | InspectPods() | DeleteJob(propagation="Foreground"):
+            return False  # a look at pods is only ordered here, and what has no time may come after it
         case WriteStatus():
-            diemjob = msgspec.structs.replace(world.diemjob, status=step.status)
-            return has_time(plan(msgspec.structs.replace(world, diemjob=diemjob)), world)
+            return _can_be_told_later(step.status, world)
         case _:
             return True
+
+
+def _is_start_waiting(world: World) -> bool:
+    """Whether a run that is due, or recorded as Submitted, has no Job yet."""
+    live = world.live
+    submitted = live.id if live is not None and live.phase is Phase.SUBMITTED else None
+    waiting = {submitted, None if world.due is None else world.due.id} - {None}
+    return bool(waiting - {job.run_id for job in world.owned})
+
+
+def _can_be_told_later(status: DiemJobStatus, world: World) -> bool:
+    """Whether a status loses nothing by being written later, whatever is asked for meanwhile, or if never.
+
+    What it tells must be there to be read off Jobs: not so a request that came to nothing, nor that `spec.state` was
+    seen as stopped, without which a later running starts nothing. And only telling and tidying up may follow from it.
+    """
+    diemjob, run = world.diemjob, status.run
+    if diemjob.spec.state is not State.RUNNING or run is None or world.find_job(run) is None:
+        return False
+    if find_unaccounted_ids(diemjob.spec, diemjob.status, diemjob.metadata.uid):
+        return False
+    written = msgspec.structs.replace(world, diemjob=msgspec.structs.replace(diemjob, status=status))
+    return has_time(plan(written), written)

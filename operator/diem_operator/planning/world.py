@@ -61,10 +61,14 @@ class Attempt(Resource, frozen=True, kw_only=True):
 
 
 class Inspection(Resource, frozen=True, kw_only=True):
-    """Why a Job's pods are not there, or that one is, as looked up at `at`; only for that Job."""
+    """Why a Job's pods are not there, or that one is, as looked up at `at`; only for that Job.
+
+    One that `has_failed` says again what was known before.
+    """
 
     job_uid: str
     at: datetime
+    has_failed: bool = False
     has_running_pod: bool = False
     reason: str = ""
     message: str = ""

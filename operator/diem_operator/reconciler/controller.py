@@ -50,6 +50,8 @@ LIST_SECONDS = 1.0
 INSPECTION_PAUSE_RATIO: Final = 4.0
 """Between two looks at pods, as a multiple of what the first of them took."""
 
+MAX_INSPECTION_PAUSE_SECONDS: Final = 5.0
+
 MayLeave = Callable[[Step, World], bool]
 """Whether a step may be left for later."""
 
@@ -97,8 +99,13 @@ class DiemJobController:
 
     @property
     def queue_depth(self) -> int:
-        """How many DiemJobs wait for a worker."""
-        return 0 if self._queue is None else len(self._queue)
+        """How many DiemJobs wait for a worker, and may have something to start or stop."""
+        return 0 if self._queue is None else len(self._queue) - self._queue.postponed_count
+
+    @property
+    def postponed_count(self) -> int:
+        """How many DiemJobs wait for a worker, and only for their status or for tidying up."""
+        return 0 if self._queue is None else self._queue.postponed_count
 
     def observe_diemjob(self, event_type: str | None, raw: RawObject) -> None:
         """Take a DiemJob as a watch told it; the type is None for one that was listed."""
@@ -148,6 +155,8 @@ class DiemJobController:
                 for _ in range(self._workers):
                     tasks.create_task(self._work(self._queue))
         finally:
+            self._queue.shut_down()
+            self._inspections.shut_down()
             self._queue = self._inspections = None
 
     def _enqueue(self, key: ObjectKey) -> None:
@@ -185,11 +194,15 @@ class DiemJobController:
             try:
                 await self._observer.inspect(key)
             except Exception:
-                logger.exception("Could not look up pods", extra=_fields(key))
+                logger.exception("Could not look up pods, trying again", extra=_fields(key))
+                inspections.add_rate_limited(key)
+            else:
+                inspections.forget(key)
+                self._enqueue(key)
             finally:
                 inspections.done(key)
-            self._enqueue(key)
-            await asyncio.sleep((self._loop_seconds() - started_at) * INSPECTION_PAUSE_RATIO)
+            pause_seconds = (self._loop_seconds() - started_at) * INSPECTION_PAUSE_RATIO
+            await asyncio.sleep(min(pause_seconds, MAX_INSPECTION_PAUSE_SECONDS))
 
     async def _work(self, queue: WorkQueue[ObjectKey]) -> None:
         while True:

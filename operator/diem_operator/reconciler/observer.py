@@ -98,13 +98,11 @@ class Observer:
 
     async def inspect(self, key: ObjectKey) -> None:
         """Look up why the pods of the live run's Job are not as they should be, for the next decision."""
-        try:
-            world = self.observe(key, is_live=False)
-            live, job = (None, None) if world is None else (world.live, world.live_job)
-            if world is not None and live is not None and job is not None and is_worth_inspecting(live, job):
-                await self._inspect(job, world)
-        finally:
-            self._to_inspect.discard(key)
+        world = self.observe(key, is_live=False)
+        live, job = (None, None) if world is None else (world.live, world.live_job)
+        if world is not None and live is not None and job is not None and is_worth_inspecting(live, job):
+            await self._inspect(job, world)
+        self._to_inspect.discard(key)
 
     async def _inspect(self, job: Job, world: World) -> None:
         try:
@@ -113,8 +111,14 @@ class Observer:
             # Why a pod is missing is worth a look, and not worth holding up what else is to be done.
             logger.warning("Could not look up the pods of Job %s: %s", job.key, error)
             known = world.inspection or Inspection(job_uid=job.uid, at=self._now())
-            inspection = msgspec.structs.replace(known, job_uid=job.uid, at=self._now())
-        self._memory.note_inspection(world.diemjob.key, world.diemjob.metadata.uid, inspection)
+            inspection = msgspec.structs.replace(known, job_uid=job.uid, at=self._now(), has_failed=True)
+        if self._is_still_there(world.diemjob):
+            self._memory.note_inspection(world.diemjob.key, world.diemjob.metadata.uid, inspection)
+
+    def _is_still_there(self, diemjob: DiemJob) -> bool:
+        """Whether the DiemJob of that name is still the same one."""
+        known = self._store.find_diemjob(diemjob.key)
+        return known is not None and known.metadata.uid == diemjob.metadata.uid
 
     async def refresh(self, key: ObjectKey) -> None:
         """Read one DiemJob and the Jobs around it from the API server, the DiemJob first."""
@@ -237,8 +241,8 @@ class Observer:
 def _find_look_seconds(world: World, job: Job) -> float | None:
     """Return the seconds until a Job is to be read live; None where watches tell all that matters.
 
-    They do not select one that has lost their label. And when the API server no longer has what they have missed, they
-    begin anew with a list, which tells of no deletion: so one that is on its way out is looked after, ever more rarely.
+    They do not select one that has lost their label. And a deletion is what a stop waits for, and what one that lies
+    silent would hide longest: so a Job that is on its way out is looked after, ever more rarely.
     """
     if job.metadata.is_being_deleted:
         return min(max(FIRST_LOOK_SECONDS, world.age_seconds(job.metadata.deletion_timestamp)), MAX_LOOK_SECONDS)

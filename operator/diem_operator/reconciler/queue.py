@@ -116,6 +116,11 @@ class WorkQueue(Generic[K]):
         return len(self._ready) + len(self._postponed)
 
     @property
+    def postponed_count(self) -> int:
+        """How many of the keys that wait are postponed."""
+        return len(self._postponed)
+
+    @property
     def is_idle(self) -> bool:
         """Whether no key waits for a worker or is running; delayed ones may be left."""
         return not self and not self._running
@@ -136,6 +141,8 @@ class WorkQueue(Generic[K]):
 
     def postpone(self, key: K) -> None:
         """Have a running key worked on again, after `done` and after what is ready; adding it ends the postponement."""
+        if self._is_shut_down:
+            return
         self._postponed_since.setdefault(key, self._scheduler.time())
         self._postponed[key] = None
 

@@ -1,20 +1,18 @@
 """The operator's watch of Jobs, which a run changes more often than anything else; kopf watches the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from diem_operator.cluster.reflector import Reactions, Reflector, Watch
 from diem_operator.cluster.resources import JOBS, Jobs
 from diem_operator.cluster.watch import EventType
+from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.job import Job
 from diem_operator.model.names import JOB_LABEL_SELECTOR
 from diem_operator.reconciler.controller import DiemJobController
 from diem_operator.reconciler.scope import Scope
 
-EventCounter = Callable[[str, str | None], None]
-"""Takes the resource and the type; None for an object of a list."""
 
-
-def watch_jobs(jobs: Jobs, controller: DiemJobController, *, scope: Scope, count: EventCounter) -> Watch[Job]:
+def watch_jobs(jobs: Jobs, controller: DiemJobController, *, scope: Scope, count: WatchEventCounter) -> Watch[Job]:
     """Return the watch that tells the controller about Jobs.
 
     Args:

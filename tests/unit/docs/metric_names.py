@@ -56,6 +56,7 @@ def _count_once(metrics: OperatorMetrics) -> CollectorRegistry:
     controller.observe_reconcile("done", 0.1)
     controller.observe_queue_wait(0.1)
     controller.read_queue_depth_from(lambda: 1.0)
+    controller.read_postponed_from(lambda: 1.0)
     controller.read_stored_objects_from(lambda: 1.0, resource="diemjobs")
     metrics.observe_transition("Running")
     metrics.observe_watch_event("diemjobs", "ADDED")

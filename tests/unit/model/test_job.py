@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from diem_operator.model.job import Job, JobStatus, decode_job
+from diem_operator.model.job import Job, JobStatus
 from diem_operator.model.metadata import Condition, ObjectKey, ObjectMeta, OwnerReference
 from diem_operator.model.names import ANNOTATION_RUN_ID, ANNOTATION_RUN_NUMBER, Uid
 
@@ -80,9 +80,9 @@ def test_job_is_over_when_a_condition_says_so(conditions: str, finish: str | Non
 def test_job_is_decoded_from_json_and_what_is_not_needed_is_left_out() -> None:
     raw = {"kind": "Job", "metadata": {"name": "job"}, "spec": {"suspend": True, "backoffLimit": 3}}
 
-    assert decode_job(raw).spec.suspend
+    assert msgspec.convert(raw, Job).spec.suspend
 
 
 def test_object_that_is_no_job_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        decode_job({"metadata": {}})
+        msgspec.convert({"metadata": {}}, Job)

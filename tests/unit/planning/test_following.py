@@ -333,7 +333,7 @@ def make_limited(run: RunStatus, *conditions: Condition) -> DiemJob:
 
 def test_run_whose_pod_is_late_is_stopped_and_fails() -> None:
     job = make_job(created_at=seconds_ago(60))
-    world = make_world(make_limited(make_run("r1", Phase.PENDING)), job)
+    world = make_world(make_limited(make_run("r1", Phase.PENDING)), job, inspection=make_inspection())
 
     stopping = plan_run(world)
 
@@ -353,9 +353,49 @@ def test_run_whose_pod_is_late_is_stopped_and_fails() -> None:
     ],
 )
 def test_run_that_has_or_may_still_get_its_pod_is_not_late(phase: Phase, job: Job) -> None:
-    run = plan_run(make_world(make_limited(make_run("r1", phase)), job))
+    run = plan_run(make_world(make_limited(make_run("r1", phase)), job, inspection=make_inspection()))
 
     assert run.phase in {Phase.PENDING, Phase.RUNNING}
+
+
+@pytest.mark.parametrize(
+    ("inspection", "is_look_due"),
+    [
+        pytest.param(None, True, id="never looked"),
+        pytest.param(make_inspection(at=seconds_ago(2)), True, id="looked before the time was over"),
+        pytest.param(make_inspection(job_uid="another"), True, id="looked at another Job"),
+        pytest.param(Inspection(job_uid="job-1", at=NOW, has_failed=True), False, id="tried to look"),
+    ],
+)
+def test_run_is_not_late_before_its_pods_were_looked_at(inspection: Inspection | None, is_look_due: bool) -> None:
+    pending = make_run("r1", Phase.PENDING, reason=reasons.WAITING_FOR_POD)
+    world = make_world(make_limited(pending), make_job(created_at=seconds_ago(61)), inspection=inspection)
+
+    step = plan_after_writes(world)
+
+    assert isinstance(step, InspectPods if is_look_due else Wait)
+
+
+def test_late_run_whose_pods_are_being_looked_at_is_not_asked_about_without_end() -> None:
+    pending = make_run("r1", Phase.PENDING, reason=reasons.WAITING_FOR_POD)
+    world = make_world(make_limited(pending), make_job(created_at=seconds_ago(61)), is_being_inspected=True)
+
+    assert plan_after_writes(world) == Wait()
+
+
+def test_late_run_whose_pod_runs_and_is_not_ready_goes_on() -> None:
+    job = make_job(created_at=seconds_ago(61))
+    world = make_world(make_limited(make_run("r1", Phase.PENDING)), job, inspection=RUNNING_POD)
+
+    assert plan_run(world).phase is Phase.RUNNING
+
+
+def test_late_run_that_is_suspended_has_no_pods_to_look_at() -> None:
+    job = make_job(created_at=seconds_ago(61), is_suspended=True)
+
+    run = plan_run(make_world(make_limited(make_run("r1", Phase.PENDING)), job))
+
+    assert (run.phase, run.reason) == (Phase.STOPPING, reasons.START_DEADLINE_EXCEEDED)
 
 
 def test_run_that_gets_no_job_in_time_fails_after_a_live_read() -> None:

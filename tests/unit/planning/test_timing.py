@@ -57,8 +57,12 @@ def test_seconds_until_the_start_deadline(diemjob: DiemJob, job: Job | None, lef
     assert find_start_deadline_seconds_left(world, run) == left
 
 
-def looked(seconds: float, *, job_uid: str = "job-1") -> Inspection:
-    return Inspection(job_uid=job_uid, at=seconds_ago(seconds))
+def looked(seconds: float, *, job_uid: str = "job-1", has_failed: bool = False) -> Inspection:
+    return Inspection(job_uid=job_uid, at=seconds_ago(seconds), has_failed=has_failed)
+
+
+LATE = make_job(created_at=seconds_ago(62))
+"""Its start deadline was over two seconds ago."""
 
 
 @pytest.mark.parametrize(
@@ -69,6 +73,9 @@ def looked(seconds: float, *, job_uid: str = "job-1") -> Inspection:
         pytest.param(PENDING, make_job(created_at=seconds_ago(8)), looked(1), 2, id="second look after three seconds"),
         pytest.param(PENDING, make_job(created_at=seconds_ago(40)), looked(1), 9, id="after a quarter of the waiting"),
         pytest.param(PENDING, make_job(created_at=seconds_ago(4000)), looked(1), 59, id="once a minute at least"),
+        pytest.param(PENDING, LATE, looked(3), 0, id="at the start deadline, whatever the pace"),
+        pytest.param(PENDING, LATE, looked(2), 13.5, id="looked at the start deadline"),
+        pytest.param(PENDING, LATE, looked(1, has_failed=True), 14.5, id="tried after the start deadline"),
         pytest.param(PENDING, make_job(created_at=seconds_ago(4)), looked(1, job_uid="x"), -1, id="another Job"),
         pytest.param(PENDING, make_job(created_at=seconds_ago(4)), looked(5), -1, id="looked before it was made"),
         pytest.param(STOPPING, make_job(deleted_at=seconds_ago(10)), None, 50, id="deletion takes a minute"),

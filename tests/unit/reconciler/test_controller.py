@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from diem_operator.model.diemjob import Phase
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.reconciler import controller as controller_module
 from diem_operator.reconciler.leadership import NotLeader
+from diem_operator.reconciler.queue import QueueShutDown, WorkQueue
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import lost_reply, refusal
@@ -301,7 +303,40 @@ async def test_bug_in_a_look_at_pods_stops_neither_it_nor_anything_else(
     async with running(shell):
         await eventually(lambda: shell.server.count("LIST pods") == 2)
 
-    assert [record.message for record in caplog.records if record.exc_info] == ["Could not look up pods"]
+    messages = [record.message for record in caplog.records if record.exc_info]
+    assert messages == ["Could not look up pods, trying again"]
+
+
+async def test_queues_of_a_lost_term_keep_nothing_going(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[WorkQueue[ObjectKey]] = []
+
+    class KeptQueue(WorkQueue[ObjectKey]):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            made.append(self)
+
+    monkeypatch.setattr(controller_module, "WorkQueue", KeptQueue)
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+
+    for queue in made:
+        async with asyncio.timeout(5):
+            with pytest.raises(QueueShutDown):
+                await queue.get()
+    assert len(made) == 2
+
+
+async def test_long_look_at_pods_delays_the_next_one_by_no_more_than_seconds(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_module, "INSPECTION_PAUSE_RATIO", 1e9)
+    monkeypatch.setattr(controller_module, "MAX_INSPECTION_PAUSE_SECONDS", 0.01)
+    shell.clock.seconds += 100
+    shell.start("r1")
+    shell.apply(name="other", state="running", run={"id": "x"})
+
+    async with running(shell):
+        await eventually(lambda: shell.server.count("LIST pods") == 2)
 
 
 async def test_what_only_tells_waits_until_other_diemjobs_have_their_jobs(shell: Shell) -> None:

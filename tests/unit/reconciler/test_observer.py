@@ -6,7 +6,9 @@ from diem_operator.cluster.errors import OutcomeUnknown
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import LABEL_DIEMJOB, LABEL_MANAGED_BY
-from tests.builders import NAMESPACE
+from diem_operator.planning.world import PostOutcome
+from diem_operator.reconciler.posting import PostResult
+from tests.builders import NAMESPACE, make_attempt
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import FakeApiServer, refusal
 
@@ -253,9 +255,51 @@ async def test_look_at_the_pods_that_fails_holds_nothing_up_and_is_repeated_at_t
 
     await shell.reconcile()
     assert shell.server.count("LIST pods") == 1
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.inspection is not None
+    assert world.inspection.has_failed
 
     await shell.retry(wait)
     assert shell.server.count("LIST pods") == 2
+
+
+async def test_look_at_pods_that_ends_late_leaves_what_is_remembered_of_a_diemjob_made_anew(shell: Shell) -> None:
+    shell.start("r1")
+    await shell.reconcile()
+
+    def make_anew() -> None:
+        shell.server.remove("diemjobs", KEY)
+        shell.start("r2")
+        shell.tell()
+        attempt = make_attempt(PostOutcome.UNKNOWN, "r2")
+        shell.memory.note_post(KEY, shell.diemjob().metadata.uid, PostResult(attempt), now_seconds=0)
+
+    shell.server.meanwhile("LIST pods", make_anew)
+    await shell.observer.inspect(KEY)
+
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.attempt is not None
+    assert world.attempt.is_unknown
+    assert world.inspection is None
+
+
+async def test_look_at_pods_that_meets_a_bug_is_still_wanted(shell: Shell) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError
+
+    shell.start("r1")
+    await shell.reconcile()
+    shell.observer.want_inspection(KEY)
+    shell.server.meanwhile("LIST pods", break_down)
+
+    with pytest.raises(ZeroDivisionError):
+        await shell.observer.inspect(KEY)
+
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.is_being_inspected
 
 
 async def test_run_that_is_no_longer_waiting_for_its_pods_is_not_looked_into(shell: Shell) -> None:

@@ -342,8 +342,13 @@ async def test_worker_that_gives_up_its_turn_passes_it_on() -> None:
 async def test_shut_down_drops_what_was_postponed() -> None:
     queue = make_queue()
     await postpone(queue, "x")
+    assert queue.postponed_count == 1
+    queue.add("y")
+    await queue.get()
     queue.shut_down()
-    assert len(queue) == 0
+    queue.postpone("y")
+    queue.done("y")
+    assert len(queue) == queue.postponed_count == 0
     with pytest.raises(QueueShutDown):
         await queue.get()
 
