@@ -22,6 +22,7 @@ TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs
 
 PATIENCE_SECONDS = 900.0
 SETTLE_SECONDS = 1.0
+POLL_PAUSE_RATIO = 5.0
 SHORT_PODS = {"run-for": "1ms"}
 
 
@@ -60,7 +61,8 @@ class Arena:
         """
         with self.site.install(operators=operators, is_direct=not is_counted) as installation:
             for program in installation.programs:
-                program.lease, program.source = (), SOURCE_ROOT
+                self._prepare(program)
+                program.lease = ()
             installation.begin()
             yield installation
 
@@ -68,10 +70,17 @@ class Arena:
     def add_api(self, installation: Installation) -> Iterator[Program]:
         """Give another replica of the API, which is ready, while the block runs."""
         with self.site.add_api(installation, is_direct=True) as program:
-            program.source = SOURCE_ROOT
+            self._prepare(program)
             program.start()
             program.wait_ready()
             yield program
+
+    def _prepare(self, program: Program) -> None:
+        """Have it started as in the image: by itself, and without what the image leaves out."""
+        program.source = SOURCE_ROOT
+        program.shadows = (self.site.directory / "shadows",)
+        program.shadows[0].mkdir(exist_ok=True)
+        (program.shadows[0] / "kubernetes.py").write_text('raise ImportError("the image leaves it out")\n')
 
     @contextmanager
     def without_controllers(self) -> Iterator[None]:
@@ -101,14 +110,15 @@ class Arena:
         await asyncio.sleep(SETTLE_SECONDS)
 
     async def wait_for_phase(self, namespace: str, phase: str, names: Iterable[str]) -> None:
-        """Return when all of these DiemJobs are in a phase."""
+        """Return when all of these DiemJobs are in a phase; asks seldom, as each answer costs the API server much."""
         wanted, path = set(names), f"{DIEMJOBS.format(namespace)}?resourceVersion=0"
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
+                began = time.perf_counter()
                 found = msgspec.json.decode(await self.kube.send("GET", path), type=_Objects).items
                 if wanted <= {each.metadata.name for each in found if each.status.phase == phase}:
                     return
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(max(0.5, POLL_PAUSE_RATIO * (time.perf_counter() - began)))
 
     async def clear(self, namespace: str) -> None:
         """Remove all DiemJobs, then their Jobs, which nobody collects while Kubernetes' controllers stand still.

@@ -38,6 +38,7 @@ class Program:
         proxy: its way to the API server.
         port: where it serves: probes of the operator, callers of the API.
         source: the source root that it is started from; where None, this checkout's, and forked, which is quicker.
+        shadows: directories of modules that it finds before all others, if it is started from a source root.
         clock_offset_seconds: how wrong its clock is.
         lease: flags of an operator about its Lease.
         lives: how often it was started.
@@ -50,6 +51,7 @@ class Program:
     arguments: Sequence[str]
     directory: Path
     source: Path | None = None
+    shadows: Sequence[Path] = ()
     clock_offset_seconds: float = 0.0
     lease: Sequence[str] = QUICK_LEASE
     port: int = field(default_factory=find_free_port)
@@ -155,7 +157,7 @@ class Program:
             return spawn_program(command, environment=environment, log_file=self.log_file)
         if self.source is not None:
             command = [sys.executable, "-m", "diem_operator", *arguments]
-            paths = {"PYTHONPATH": str(self.source)}
+            paths = {"PYTHONPATH": os.pathsep.join(map(str, (*self.shadows, self.source)))}
             return spawn_program(command, environment={**environment, **paths}, log_file=self.log_file)
         return fork_program(arguments, environment=environment, log_file=self.log_file)
 

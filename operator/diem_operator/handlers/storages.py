@@ -1,12 +1,14 @@
 """Storages for kopf that keep nothing.
 
 kopf's own write annotations and status fields, and for each event they copy the whole object in search of a difference,
-which is half the cost of receiving it. `on.event` handlers need neither.
+which is half the cost of receiving it; and they remember something of each object there is. `on.event` handlers need
+none of that.
 """
 
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 
 class NoDifference(kopf.DiffBaseStorage):
@@ -41,3 +43,14 @@ class NoProgress(kopf.ProgressStorage):
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         """Return what was given: nothing of ours is in it."""
         return essence
+
+
+class NoMemories(ResourceMemories):
+    """Remembers no object; a kilobyte of each, which daemons, timers and retries would need.
+
+    kopf takes another container as a documented argument, but exports neither its type nor that of a memory.
+    """
+
+    async def recall(self, raw_body: kopf.RawBody, **options: Any) -> ResourceMemory:  # noqa: ANN401 - kopf's
+        """Return a memory that is forgotten with the event."""
+        return await super().recall(raw_body, **options | {"ephemeral": True})

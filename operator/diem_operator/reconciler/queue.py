@@ -23,8 +23,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-MAX_POSTPONED_SECONDS: Final = 5.0
-"""A key that was postponed so long ago no longer stands back."""
+MAX_POSTPONED_SECONDS: Final = 15.0
+"""A key that was postponed so long ago no longer stands back; bursts of two thousand starts take less."""
 
 
 class QueueShutDown(Exception):  # noqa: N818 - named like the standard library's QueueEmpty and QueueShutDown
@@ -143,7 +143,9 @@ class WorkQueue(Generic[K]):
         """Have a running key worked on again, after `done` and after what is ready; adding it ends the postponement."""
         if self._is_shut_down:
             return
-        self._postponed_since.setdefault(key, self._scheduler.time())
+        now = self._scheduler.time()
+        if self._postponed_since.setdefault(key, now) == now:
+            self._scheduler.call_at(now + MAX_POSTPONED_SECONDS, self._wake)
         self._postponed[key] = None
 
     def add_after(self, key: K, seconds: float) -> None:

@@ -1,11 +1,14 @@
 """kopf lives and dies as one of several tasks of our event loop."""
 
 import asyncio
+import gc
 import time
 
 import pytest
+from kopf._core.reactor.inventory import ResourceMemory
 
 from diem_operator.handlers.embedding import EmbeddedKopf, WatchesEnded
+from diem_operator.handlers.watches import IDLE_WORKER_SECONDS
 from tests.unit.handlers.api_server import FakeApiServer, make_object
 from tests.unit.handlers.conftest import Seen, eventually
 
@@ -32,6 +35,17 @@ async def test_stop_leaves_other_tasks_alone_and_is_quick(
     assert time.monotonic() - began < 1
     assert not younger.done()
     younger.cancel()
+
+
+async def test_kopf_keeps_nothing_of_the_objects_it_has_passed_on(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    fake_api.streams["diemjobs"].listed.append(make_object("listed"))
+    await embedded.start(namespaces=())
+    await eventually(lambda: bool(seen.counted))
+    await asyncio.sleep(3 * IDLE_WORKER_SECONDS)
+    gc.collect()
+    assert [each for each in gc.get_objects() if isinstance(each, ResourceMemory)] == []
 
 
 async def test_error_in_a_watch_ends_the_wait(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:

@@ -238,9 +238,23 @@ async def test_while_another_key_runs_postponed_ones_take_one_worker() -> None:
     await postpone(queue, "later", "later still")
     queue.add("a")
     assert [await queue.get() for _ in range(2)] == ["a", "later"]
-    assert await is_empty(queue)
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    waiting.cancel()
     queue.done("later")
     assert await queue.get() == "later still"
+
+
+@in_virtual_time
+async def test_postponed_key_waits_for_those_that_hang_no_longer_than_for_others() -> None:
+    queue = make_queue()
+    await postpone(queue, "stands back", "later")
+    queue.add("hanging")
+    assert [await queue.get() for _ in range(2)] == ["hanging", "stands back"]
+    began = asyncio.get_running_loop().time()
+    assert await queue.get() == "later"
+    assert asyncio.get_running_loop().time() - began == MAX_POSTPONED_SECONDS
 
 
 @in_virtual_time
