@@ -229,7 +229,7 @@ async def test_stop_of_a_due_run_keeps_it_from_starting(world: ApiWorld) -> None
 
     answer = await world.ask("stop")
 
-    assert (answer.message, answer.body["status"]) == ("job stopped", "Stopped")
+    assert (answer.message, answer.body["status"]) == ("job stopped", "Stopping")
     assert answer.body["run"]["id"] == started.body["run"]["id"]
 
 
@@ -309,7 +309,7 @@ async def test_replica_that_wrote_never_answers_older_than_its_write(world: ApiW
         started = await world.ask("start")
         assert (await world.ask("status")).body["run"]["id"] == started.body["run"]["id"]
         await world.ask("stop")
-        assert (await world.ask("status")).message == "Stopped"
+        assert (await world.ask("status")).message == "Stopping"
         await world.operate(Phase.STOPPED)
 
 

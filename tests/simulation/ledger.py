@@ -12,7 +12,7 @@ from diem_operator.model.names import ANNOTATION_RECORDED_UID, MAX_RECENT_RUN_ID
 from diem_operator.planning.ids import find_state_start, is_seen
 from diem_operator.planning.rules import displayed_run, find_due_start, find_unaccounted_ids
 from diem_operator.planning.timing import MIN_FINISHED_JOB_SECONDS
-from diem_operator.planning.world import World
+from diem_operator.planning.world import PostOutcome, World
 from tests.simulation.api_server import find_owner, is_being_deleted, is_finished, run_id_of
 from tests.simulation.trace import Request
 from tests.simulation.truth import Truth, decode, list_runs
@@ -59,6 +59,10 @@ class Ledger(Truth):
         assert world.due is None or world.due.id in run_ids, f"{world.due.id} waits for its Job, and was left"
         untold = find_unaccounted_ids(spec, status, world.diemjob.metadata.uid)
         assert not untold, f"{untold} came to nothing, which was not told"
+        assert world.live_job is None or not world.live_job.is_finished, "the end of a run was not told"
+        for job in world.unseen_jobs:
+            assert job.run_id is not None
+            assert world.find_attempt(PostOutcome.CREATED, job.run_id), f"{job.run_id} is neither told nor remembered"
 
     def job_deleted_by_operator(self, raw: RawObject, *, is_foreground: bool) -> None:
         run_id = run_id_of(raw)
@@ -239,9 +243,15 @@ class Ledger(Truth):
     def judge_display(self, diemjob: DiemJob) -> None:
         """Judge what a caller is told at any moment."""
         request, shown = diemjob.spec.run, displayed_run(diemjob)
-        if request is None or request.id not in self.accepted or request.stop is not None:
+        is_held = diemjob.spec.state is None  # only its author knows what is to be shown then
+        if request is None or is_held or is_seen(diemjob.status, request.id):
             return
-        if diemjob.spec.state != "running" or is_seen(diemjob.status, request.id):
-            return
-        assert shown is not None
-        assert not shown.phase.is_terminal, f"{request.id} was accepted, and {shown.phase} of {shown.id} is shown"
+        is_running = any(
+            run_id_of(job) == request.id and not is_finished(job)
+            for job in self.server.find_owned_jobs()
+            if job["metadata"]["uid"] not in self._find_excused_uids()
+        )
+        is_started = request.id in self.accepted and request.stop is None and diemjob.spec.state == "running"
+        if is_running or is_started:
+            assert shown is not None
+            assert not shown.phase.is_terminal, f"{shown.phase} of {shown.id} is shown, and {request.id} runs or will"

@@ -28,7 +28,7 @@ from diem_operator.model.diemjob import (
 from diem_operator.model.metadata import RawObject, Resource
 from diem_operator.model.names import MAX_REQUESTS, RunId
 from diem_operator.planning.ids import is_seen
-from diem_operator.planning.rules import displayed_run, find_due_start, find_live_run, is_stop_wanted
+from diem_operator.planning.rules import displayed_run, find_due_start, find_live_run, is_restored, is_stop_wanted
 
 STARTED = "job started"
 ALREADY_RUNNING = "job already running"
@@ -143,13 +143,16 @@ def _find_running(diemjob: DiemJob) -> RunId | None:
 def _find_stop_target(diemjob: DiemJob) -> RunRequest | None:
     """Return the run to stop, as `spec.run` is to name it: the unseen request, else the live run, else the due.
 
-    An unseen request counts while it would start, or has been stopped already; one that starts nothing is not meant.
+    An unseen request counts while it would start, or is to be stopped already: it may have a Job. One that starts
+    nothing is not meant.
     """
     spec, status, uid = diemjob.spec, diemjob.status, diemjob.metadata.uid
     live = find_live_run(status)
     due = find_due_start(spec, status, uid)
-    if spec.run is not None and not is_seen(status, spec.run.id) and (due or (live and spec.run.stop)):
-        return spec.run
+    if spec.run is not None and not is_seen(status, spec.run.id):
+        must_end = is_stop_wanted(spec) and not is_restored(spec.run, uid)
+        if due is not None or must_end:
+            return spec.run
     if live is not None:
         return _request_for(spec, live.id, diemjob)
     return None if due is None else RunRequest(id=due.id, target_uid=uid, requested_by=due.requested_by)

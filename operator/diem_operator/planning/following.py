@@ -61,15 +61,13 @@ def find_ending(world: World, run: RunStatus) -> str | None:
 def advance(world: World, run: RunStatus, job: Job) -> RunStatus:
     """Return the run as its Job shows it, and as Stopping from the moment it must end."""
     run = msgspec.structs.replace(run, job_name=job.metadata.name, job_uid=job.uid)
-    ending = find_ending(world, run)
+    inspection = _find_inspection(world, job)
+    progressed = run if run.phase is Phase.STOPPING else _progress(run, job, inspection)
+    ending = find_ending(world, progressed)
     if job.is_finished and not (job.metadata.is_being_deleted and ending):
         return finish_like(run, job, world.now)
-    inspection = _find_inspection(world, job)
     if job.metadata.is_being_deleted:
         return _stopping(run, ending or reasons.JOB_DELETED, inspection)
-    progressed = _progress(run, job, inspection)
-    if run.phase is not Phase.STOPPING:
-        ending = find_ending(world, progressed)
     return progressed if ending is None else _stopping(run, ending, inspection)
 
 

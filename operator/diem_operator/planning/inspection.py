@@ -12,6 +12,9 @@ from diem_operator.planning.world import Inspection
 _OUR_WAY_OF_DELETING = frozenset({"foregroundDeletion", "orphan"})
 _JOB_TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
 _ORDINARY_WAITING = frozenset({"ContainerCreating", "PodInitializing", ""})
+_RUNNING_PHASES = frozenset({"Running", "Succeeded"})
+"""What has come so far within the Job; one that failed may never have run."""
+
 _CREATION_FAILED_REASONS = frozenset({"FailedCreate", "FailedCreatePodTemplate"})
 _MAX_MESSAGE_LENGTH = 512
 
@@ -19,7 +22,7 @@ _MAX_MESSAGE_LENGTH = 512
 def explain_pending(job: Job, pods: tuple[Pod, ...], events: tuple[Event, ...], *, now: datetime) -> Inspection:
     """Return why no pod of an unfinished Job runs; its reason is empty where there is nothing to say yet."""
     alive = [pod for pod in pods if not pod.metadata.is_being_deleted]
-    if any(pod.status.phase == "Running" for pod in alive):
+    if any(pod.status.phase in _RUNNING_PHASES for pod in alive):
         return Inspection(job_uid=job.uid, at=now, has_running_pod=True)
     for pod in alive:
         reason, message = _explain_pod(pod)

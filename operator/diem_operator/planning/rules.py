@@ -114,7 +114,8 @@ def displayed_run(diemjob: DiemJob) -> RunStatus | None:
     """Return the run a caller means, as it is to be called now; None where the DiemJob never ran and need not.
 
     The request counts as soon as it is written: a start that is due is Submitted although status is still that of the
-    run before, and a live run that must end is Stopping.
+    run before, and a live run that must end is Stopping. So is a request that must end before the status tells of it:
+    whether it has a Job is not known here.
     """
     spec, status = diemjob.spec, diemjob.status
     live = find_live_run(status)
@@ -126,7 +127,8 @@ def displayed_run(diemjob: DiemJob) -> RunStatus | None:
         return _announced(due.id, Phase.SUBMITTED, status)
     unaccounted = find_unaccounted_ids(spec, status, diemjob.metadata.uid)
     if spec.run is not None and spec.run.id in unaccounted:
-        return _announced(spec.run.id, Phase.STOPPED, status)
+        phase = Phase.STOPPED if is_restored(spec.run, diemjob.metadata.uid) else Phase.STOPPING
+        return _announced(spec.run.id, phase, status)
     return status.run
 
 

@@ -3,10 +3,11 @@
 import msgspec
 
 from diem_operator.model.diemjob import DiemJobStatus, Phase, State
+from diem_operator.planning.ids import is_seen
 from diem_operator.planning.plan import plan
 from diem_operator.planning.rules import find_unaccounted_ids
 from diem_operator.planning.steps import CreateJob, DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
-from diem_operator.planning.world import World
+from diem_operator.planning.world import PostOutcome, World
 
 
 def has_time(step: Step, world: World) -> bool:
@@ -37,10 +38,14 @@ def _can_be_told_later(status: DiemJobStatus, world: World) -> bool:
     """Whether a status loses nothing by being written later, whatever is asked for meanwhile, or if never.
 
     What it tells must be there to be read off Jobs: not so a request that came to nothing, nor that `spec.state` was
-    seen as stopped, without which a later running starts nothing. And only telling and tidying up may follow from it.
+    seen as stopped, without which a later running starts nothing. A run that is over is told at once, as the API starts
+    none while the last one seems to go on. A new run has time only while it is remembered that its Job was created, as
+    it would be started again if somebody deleted that. And only telling and tidying up may follow.
     """
     diemjob, run = world.diemjob, status.run
-    if diemjob.spec.state is not State.RUNNING or run is None or world.find_job(run) is None:
+    if diemjob.spec.state is not State.RUNNING or run is None or not run.is_live or world.find_job(run) is None:
+        return False
+    if not is_seen(diemjob.status, run.id) and world.find_attempt(PostOutcome.CREATED, run.id) is None:
         return False
     if find_unaccounted_ids(diemjob.spec, diemjob.status, diemjob.metadata.uid):
         return False

@@ -18,10 +18,11 @@ class Inspector:
         self._now = now
 
     async def inspect(self, job: Job) -> Inspection:
-        """Return why the Job's pods are not running, or not gone."""
+        """Return why the Job's pods are not running, or not gone; as of the moment before they were asked for."""
+        at = self._now()
         namespace, name = job.metadata.namespace, job.metadata.name
         pods = await self._cluster.pods.list(namespace, label_selector=f"{LABEL_JOB_NAME}={name}")
         if job.metadata.is_being_deleted:
-            return explain_deletion(job, pods, now=self._now())
+            return explain_deletion(job, pods, now=at)
         events = () if pods else await self._cluster.events.list_for(namespace, kind="Job", name=name, uid=job.uid)
-        return explain_pending(job, pods, events, now=self._now())
+        return explain_pending(job, pods, events, now=at)

@@ -105,13 +105,14 @@ class Observer:
         self._to_inspect.discard(key)
 
     async def _inspect(self, job: Job, world: World) -> None:
+        at = self._now()
         try:
             inspection = await self._inspector.inspect(job)
         except ClusterError as error:
             # Why a pod is missing is worth a look, and not worth holding up what else is to be done.
             logger.warning("Could not look up the pods of Job %s: %s", job.key, error)
-            known = world.inspection or Inspection(job_uid=job.uid, at=self._now())
-            inspection = msgspec.structs.replace(known, job_uid=job.uid, at=self._now(), has_failed=True)
+            known = world.inspection or Inspection(job_uid=job.uid, at=at)
+            inspection = msgspec.structs.replace(known, job_uid=job.uid, at=at, has_failed=True)
         if self._is_still_there(world.diemjob):
             self._memory.note_inspection(world.diemjob.key, world.diemjob.metadata.uid, inspection)
 

@@ -143,10 +143,12 @@ class WorkQueue(Generic[K]):
         """Have a running key worked on again, after `done` and after what is ready; adding it ends the postponement."""
         if self._is_shut_down:
             return
-        now = self._scheduler.time()
-        if self._postponed_since.setdefault(key, now) == now:
-            self._scheduler.call_at(now + MAX_POSTPONED_SECONDS, self._wake)
         self._postponed[key] = None
+        if key in self._postponed_since:
+            self._postponed.move_to_end(key, last=False)
+            return
+        now = self._postponed_since[key] = self._scheduler.time()
+        self._scheduler.call_at(now + MAX_POSTPONED_SECONDS, self._wake)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Add the key later; if it is to be added later already, the earlier time counts."""

@@ -26,7 +26,7 @@ async def test_status_start_and_stop(service: Service) -> None:
 
     messages = [(await service.ask(body)).body["message"] for body in (STATUS, START, START, STOP, STOP)]
 
-    assert messages == ["Stopped", "job started", "job already running", "job stopped", "job already stopped"]
+    assert messages == ["Stopped", "job started", "job already running", "job stopped", "job stopped"]
 
 
 async def test_documented_javascript_client_sends_no_action_and_gets_the_status(service: Service) -> None:

@@ -343,7 +343,7 @@ async def test_answer_to_a_write_needs_no_live_read_although_it_may_last(office:
 
     reply = await office.ask(Action.STOP)
 
-    assert displayed_phase(reply.diemjob) is Phase.STOPPED
+    assert displayed_phase(reply.diemjob) is Phase.STOPPING
     assert office.diemjobs.gets == []
 
 

@@ -310,6 +310,9 @@ def test_stop_of_a_live_run_replaces_a_request_that_was_seen() -> None:
     [
         pytest.param(with_live(run=make_request("live", is_stopped=True)), id="of the live run"),
         pytest.param(with_live(run=make_request("next", is_stopped=True)), id="of the next run"),
+        pytest.param(
+            make_diemjob(state=State.STOPPED, run=make_request("r1", is_stopped=True)), id="of one that may have a Job"
+        ),
     ],
 )
 def test_repeated_stop_is_answered_without_a_write(diemjob: DiemJob) -> None:
@@ -322,11 +325,11 @@ def test_repeated_stop_is_answered_without_a_write(diemjob: DiemJob) -> None:
     [
         pytest.param(make_diemjob(), None, id="never ran"),
         pytest.param(make_diemjob(status=make_status(make_run("old", Phase.COMPLETED))), "old", id="over"),
-        pytest.param(
-            make_diemjob(state=State.STOPPED, run=make_request("r1", is_stopped=True)), "r1", id="never started"
-        ),
         pytest.param(make_diemjob(run=make_request("held")), None, id="held without state"),
         pytest.param(make_diemjob(state=State.RUNNING, run=make_request(target_uid=Uid("other"))), "r1", id="restored"),
+        pytest.param(
+            make_diemjob(state=State.STOPPED, run=make_request(target_uid=Uid("other"))), "r1", id="restored, stopped"
+        ),
     ],
 )
 def test_stop_with_nothing_to_stop_changes_nothing(diemjob: DiemJob, run_id: str | None) -> None:

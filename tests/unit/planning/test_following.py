@@ -390,6 +390,21 @@ def test_late_run_whose_pod_runs_and_is_not_ready_goes_on() -> None:
     assert plan_run(world).phase is Phase.RUNNING
 
 
+@pytest.mark.parametrize(
+    ("finish", "phase", "reason"),
+    [
+        pytest.param("Complete", Phase.COMPLETED, reasons.COMPLETED, id="completes"),
+        pytest.param(None, Phase.STOPPING, reasons.JOB_DELETED, id="is deleted by somebody else"),
+    ],
+)
+def test_late_run_whose_pod_runs_ends_as_what_it_is(finish: str | None, phase: Phase, reason: str) -> None:
+    job = make_job(created_at=seconds_ago(61), finish=finish, deleted_at=NOW)
+
+    run = plan_run(make_world(make_limited(make_run("r1", Phase.PENDING)), job, inspection=RUNNING_POD))
+
+    assert (run.phase, run.reason) == (phase, reason)
+
+
 def test_late_run_that_is_suspended_has_no_pods_to_look_at() -> None:
     job = make_job(created_at=seconds_ago(61), is_suspended=True)
 

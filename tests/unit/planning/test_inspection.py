@@ -81,8 +81,9 @@ def test_ordinary_start_is_no_news(pods: tuple[Pod, ...]) -> None:
     assert explain(*pods) == NO_NEWS
 
 
-def test_running_pod_is_told_whatever_ails_the_others() -> None:
-    inspection = explain(make_pod(conditions=(UNSCHEDULABLE,)), make_pod(phase="Running", containers=(PULL_FAILED,)))
+@pytest.mark.parametrize("phase", ["Running", "Succeeded"])
+def test_pod_that_runs_or_ran_is_told_whatever_ails_the_others(phase: str) -> None:
+    inspection = explain(make_pod(conditions=(UNSCHEDULABLE,)), make_pod(phase=phase, containers=(PULL_FAILED,)))
 
     assert inspection == Inspection(job_uid="job-1", at=NOW, has_running_pod=True)
 

@@ -231,9 +231,15 @@ def test_request_of_a_recorded_run(run_id: str, spec_run: RunRequest | None, exp
         ),
         pytest.param(
             make_diemjob(state=State.STOPPED, run=make_request("r1", is_stopped=True), status=over()),
+            Phase.STOPPING,
+            "r1",
+            id="stopped before the status tells of it",
+        ),
+        pytest.param(
+            make_diemjob(state=State.STOPPED, run=make_request("r1", target_uid=Uid("other")), status=over()),
             Phase.STOPPED,
             "r1",
-            id="stopped before it started",
+            id="restored, so that it never starts",
         ),
         pytest.param(
             make_diemjob(state=State.RUNNING, run=make_request("old", is_stopped=True), status=live(Phase.RUNNING)),

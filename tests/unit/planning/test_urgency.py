@@ -53,14 +53,20 @@ def find_step(world: World) -> tuple[type[Step], bool]:
     "world",
     [
         pytest.param(
-            make_world(make_diemjob(state=State.RUNNING, run=make_request()), make_job()), id="a Job was created"
+            make_world(
+                make_diemjob(state=State.RUNNING, run=make_request()),
+                make_job(),
+                attempt=make_attempt(PostOutcome.CREATED, job=make_job()),
+            ),
+            id="a Job was created",
         ),
         pytest.param(
-            make_world(make_diemjob(state=State.RUNNING), make_job("state-1")), id="a Job was created by spec.state"
-        ),
-        pytest.param(
-            make_world(make_diemjob(state=State.RUNNING, status=make_status(make_run("r1"))), FINISHED),
-            id="a run is over",
+            make_world(
+                make_diemjob(state=State.RUNNING),
+                make_job("state-1"),
+                attempt=make_attempt(PostOutcome.CREATED, "state-1", job=make_job("state-1")),
+            ),
+            id="a Job was created by spec.state",
         ),
         pytest.param(
             make_world(
@@ -102,12 +108,23 @@ def test_status_has_time_where_its_jobs_tell_as_much(world: World) -> None:
             running(status=replace(OVER, observed_generation=0)), id="what its Job cannot tell, as it is gone"
         ),
         pytest.param(running(status=make_status(observed_generation=0)), id="what no Job can tell"),
+        pytest.param(
+            make_world(make_diemjob(state=State.RUNNING, status=make_status(make_run("r1"))), FINISHED),
+            id="the end of a run, before which the API starts no other",
+        ),
+        pytest.param(
+            make_world(make_diemjob(state=State.RUNNING, run=make_request()), make_job()),
+            id="a Job that an earlier leader has created",
+        ),
         pytest.param(running(requests=(SKIPPED,)), id="a request that came to nothing"),
         pytest.param(
             make_world(
-                make_diemjob(state=State.RUNNING, requests=(SKIPPED,), status=make_status(make_run("r1"))), FINISHED
+                make_diemjob(
+                    state=State.RUNNING, requests=(SKIPPED,), status=make_status(make_run("r1", Phase.PENDING))
+                ),
+                make_job(ready=1),
             ),
-            id="the end of a run, beside a request that came to nothing",
+            id="that a pod runs, beside a request that came to nothing",
         ),
         pytest.param(
             replace(running(run=make_request()), attempt=make_attempt(PostOutcome.REJECTED, message="no such field")),

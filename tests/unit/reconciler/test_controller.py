@@ -282,7 +282,7 @@ async def test_long_look_at_pods_holds_up_nothing_but_other_looks(shell: Shell) 
         shell.apply(name=other.name, state="running", run={"id": "x"})
 
     async with running(shell):
-        await eventually(lambda: shell.server.count("LIST pods") == 1)
+        await eventually(lambda: shell.server.count("LIST pods") == 1 and shell.has_phase(Phase.PENDING))
         shell.server.finish_job(shell.job_key("r1"))
         await eventually(lambda: shell.has_phase(Phase.COMPLETED))
         assert shell.server.count("LIST pods") == 1

@@ -285,6 +285,27 @@ async def test_look_at_pods_that_ends_late_leaves_what_is_remembered_of_a_diemjo
     assert world.inspection is None
 
 
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_look_at_pods_tells_what_was_so_when_it_began(shell: Shell, is_answered: bool) -> None:
+    def take_long() -> None:
+        shell.clock.seconds += 20
+
+    shell.start("r1")
+    await shell.reconcile()
+    began = shell.clock.now()
+    shell.server.meanwhile("LIST pods", take_long)
+    if not is_answered:
+        shell.server.fail("LIST pods", OutcomeUnknown("no answer"))
+
+    await shell.observer.inspect(KEY)
+
+    world = shell.observer.observe(KEY, is_live=False)
+    assert world is not None
+    assert world.inspection is not None
+    assert world.now > began
+    assert world.inspection.at == began
+
+
 async def test_look_at_pods_that_meets_a_bug_is_still_wanted(shell: Shell) -> None:
     def break_down() -> None:
         raise ZeroDivisionError

@@ -281,6 +281,18 @@ async def test_key_that_was_postponed_for_long_takes_turns_with_those_that_are_r
 
 
 @in_virtual_time
+async def test_key_that_is_postponed_again_keeps_its_place_before_younger_ones() -> None:
+    queue = make_queue()
+    await postpone(queue, "old")
+    await asyncio.sleep(1)
+    await postpone(queue, "young")
+    await postpone(queue, "old")
+    await asyncio.sleep(MAX_POSTPONED_SECONDS - 1)
+    queue.add("a")
+    assert [await queue.get() for _ in range(2)] == ["old", "a"]
+
+
+@in_virtual_time
 async def test_time_counts_from_the_first_postponement_and_anew_after_the_work_is_done() -> None:
     queue = make_queue()
     await postpone(queue, "x")
