@@ -394,10 +394,10 @@ def test_late_run_whose_pod_runs_and_is_not_ready_goes_on() -> None:
     ("finish", "phase", "reason"),
     [
         pytest.param("Complete", Phase.COMPLETED, reasons.COMPLETED, id="completes"),
-        pytest.param(None, Phase.STOPPING, reasons.JOB_DELETED, id="is deleted by somebody else"),
+        pytest.param("", Phase.STOPPING, reasons.JOB_DELETED, id="is deleted by somebody else"),
     ],
 )
-def test_late_run_whose_pod_runs_ends_as_what_it_is(finish: str | None, phase: Phase, reason: str) -> None:
+def test_late_run_whose_pod_runs_ends_as_what_it_is(finish: str, phase: Phase, reason: str) -> None:
     job = make_job(created_at=seconds_ago(61), finish=finish, deleted_at=NOW)
 
     run = plan_run(make_world(make_limited(make_run("r1", Phase.PENDING)), job, inspection=RUNNING_POD))
