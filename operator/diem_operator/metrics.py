@@ -131,7 +131,9 @@ class OperatorMetrics:
         self.queue_wait_seconds = self._histogram(
             "queue_wait_seconds", "Time a due key waited for a worker.", ("controller",), _WAIT_BUCKETS
         )
-        self.queue_depth = self._gauge("queue_depth", "Due keys that wait for a worker.", ("controller",))
+        self.queue_depth = self._gauge(
+            "queue_depth", "Due keys that wait for a worker, without postponed ones.", ("controller",)
+        )
         self.queue_postponed = self._gauge(
             "queue_postponed", "Keys that wait for a worker with nothing but status and tidying up.", ("controller",)
         )

@@ -17,6 +17,7 @@ from tests.bench.scale import fill, finish_runs, measure_idling
 from tests.bench.starts import (
     rate_bare_posts,
     rate_burst,
+    rate_client,
     rate_job_controller,
     start_directly,
     start_over_http,
@@ -77,6 +78,7 @@ async def measure_counts(arena: Arena, report: Report) -> None:
     counts = await count_requests(arena)
     events = counts.writes.get("create events", 0) + counts.writes.get("patch events", 0)
     report.add(Figure("writes of a run over HTTP, Events left out", sum(counts.writes.values()) - events, "", goal=6))
+    report.add(Figure("of them until the Job runs", counts.writes_until_running, "", goal=3))
     report.add(Figure("Events written for it", events, ""))
     report.add(Figure("writes of idle DiemJobs", counts.idle_writes, "", goal=0))
     report.add(Figure("requests to the API server for a status", counts.requests_per_status, "", goal=0))
@@ -98,8 +100,11 @@ async def measure_starts(arena: Arena, installation: Installation, sizes: Sizes,
             value = find_percentile(patched, percent) * 1e3
             report.add(Figure(f"spec patched → Job, p{percent}", value, "ms", floor, name, 1.2))
         await arena.clear(namespace)
+        ceiling = await rate_client(arena, count=max(sizes.bursts))
         for count in sizes.bursts:
             bare_rate = await rate_bare_posts(arena, namespace, count=count)
+            name = "the client's own ceiling: GET /version"
+            report.add(Figure(f"burst of {count} bare POSTs of a Job", bare_rate, "jobs/s", ceiling, name))
             direct_rate = await rate_burst(arena, namespace, direct, count=count)
             name = f"bare POST Job: {bare_rate:.0f}/s"
             report.add(Figure(f"burst of {count}, spec patched", direct_rate, "jobs/s", bare_rate, name, 0.25, True))
@@ -193,7 +198,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less of everything, under 3 minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", default=Path(".local/bench.json"))
     arguments = parser.parse_args()
-    report = Report(describe_machine())
+    report = Report(describe_machine() + ("; --quick" if arguments.quick else ""))
     print_head(report.machine)
     if not has_wrk():
         print("wrk is not installed (Debian: apt-get install wrk): its lines are left out", file=sys.stderr)

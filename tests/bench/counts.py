@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tests.bench.arena import SHORT_PODS, Arena, name_all
 from tests.bench.clients import Client, connect_api
@@ -11,6 +12,7 @@ from tests.bench.starts import start_over_http
 from tests.reliability.callers import PATH
 from tests.reliability.installation import Installation
 from tests.reliability.oracle import TERMINAL
+from tests.reliability.proxy import Call
 from tests.reliability.scene import Scene
 
 RUNS = 20
@@ -24,11 +26,13 @@ class Counts:
 
     Attributes:
         writes: of a run that HTTP started, from the call to its end, by kind.
+        writes_until_running: of such a run, without Events, before the one that tells that a pod runs.
         idle_writes: of DiemJobs that do nothing, in some seconds.
         requests_per_status: to the API server, for the status of a job that runs.
     """
 
     writes: dict[str, float]
+    writes_until_running: int
     idle_writes: int
     requests_per_status: float
 
@@ -41,12 +45,14 @@ async def count_requests(arena: Arena) -> Counts:
         await arena.make_diemjobs(installation.namespace, names, pod=SHORT_PODS)
         await arena.make_diemjobs(installation.namespace, ["long"])
         async with connect_api(installation.api.port, installation.token) as api:
+            mark = len(installation.farm.journal)
             await start_over_http(api)("long")
             await asyncio.to_thread(scene.wait_until, "one runs", lambda: scene.status_of("long")["phase"] == "Running")
+            until_running = list(takewhile(_tells_nothing_of_a_pod, _list_writes(installation, mark)))
             await _run_to_the_end(scene, api, names)  # a DiemJob's first run costs an annotation more
             mark = len(installation.farm.journal)
             await _run_to_the_end(scene, api, names)
-            writes = Counter(_list_writes(installation, mark))
+            writes = Counter(call.what for call in _list_writes(installation, mark))
             mark = len(installation.farm.journal)
             await asyncio.sleep(IDLE_SECONDS)
             idle_writes = len(_list_writes(installation, mark))
@@ -56,6 +62,7 @@ async def count_requests(arena: Arena) -> Counts:
             asked = [each for each in installation.farm.journal[mark:] if each.call.client.startswith("api")]
     return Counts(
         writes={what: count / RUNS for what, count in sorted(writes.items())},
+        writes_until_running=sum(call.resource != "events" for call in until_running),
         idle_writes=idle_writes,
         requests_per_status=len(asked) / STATUSES,
     )
@@ -72,6 +79,10 @@ async def _run_to_the_end(scene: Scene, api: Client, names: Sequence[str]) -> No
     await asyncio.sleep(1)  # Events are told last
 
 
-def _list_writes(installation: Installation, mark: int) -> list[str]:
+def _list_writes(installation: Installation, mark: int) -> list[Call]:
     calls = [each.call for each in installation.farm.journal[mark:]]
-    return [call.what for call in calls if call.is_write and call.resource != "leases"]
+    return [call for call in calls if call.is_write and call.resource != "leases"]
+
+
+def _tells_nothing_of_a_pod(call: Call) -> bool:
+    return b'"phase":"Running"' not in call.body

@@ -16,5 +16,6 @@ async def test_requests_are_as_few_as_promised(tmp_path: Path) -> None:
     assert (writes["patch diemjobs"], writes["create jobs"]) == (1, 1)
     assert 2 <= writes["patch diemjobs/status"] <= 3
     assert sum(events.values()) <= 2
+    assert 2 <= counts.writes_until_running <= 3
     assert counts.idle_writes == 0
     assert counts.requests_per_status == 0
