@@ -61,7 +61,8 @@ class AttackedApi:
         """Return verb and path of what the API has asked the API server for, less its watches."""
         assert self.cluster.audit_log is not None
         with self.cluster.audit_log.open("rb") as file:
-            file.seek(since)
+            file.seek(max(0, since - 1))
+            file.readline()  # the rest of a line that was being written at the mark; else what ends the one before
             entries = [json.loads(line) for line in file if line.endswith(b"\n")]
         return [
             (entry["verb"], entry["requestURI"])
