@@ -18,7 +18,8 @@ class Audit:
     def count(self, namespace: str, *, user: str = OPERATOR) -> Counter[str]:
         """Return how often the user made each kind of request in the namespace, successful or not, but for reads."""
         with self.file.open("rb") as file:
-            file.seek(self.start)
+            file.seek(max(0, self.start - 1))
+            file.readline()  # the rest of a line that was being written at the start; else what ends the one before
             lines = [line for line in file if line.endswith(b"\n") and namespace.encode() in line]
         entries = [entry for entry in map(json.loads, lines) if entry["stage"] == "ResponseComplete"]
         return Counter(
