@@ -72,14 +72,14 @@ class OperatorProcess:
         self._settings = settings
         self._credentials = credentials
         self._metrics = OperatorMetrics(build_metrics_registry())
+        self._scope = Scope(namespaces=settings.namespaces, excluded=settings.excluded_namespaces)
         self._cluster = Cluster(
             ApiServer(
                 credentials,
-                connection_limit=settings.workers + max(1, len(settings.namespaces)) + SPARE_CONNECTIONS,
+                connection_limit=settings.workers + len(self._scope.listed) + SPARE_CONNECTIONS,
                 on_request=self._metrics.requests.observe,
             )
         )
-        self._scope = Scope(namespaces=settings.namespaces, excluded=settings.excluded_namespaces)
         self._gate = SchemaGate(partial(find_missing_fields, self._cluster.server), clock=steady_seconds)
         self._elector = self._build_elector()
         self._recorder = EventRecorder(

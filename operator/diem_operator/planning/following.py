@@ -61,7 +61,7 @@ def find_ending(world: World, run: RunStatus) -> str | None:
 def advance(world: World, run: RunStatus, job: Job) -> RunStatus:
     """Return the run as its Job shows it, and as Stopping from the moment it must end."""
     run = msgspec.structs.replace(run, job_name=job.metadata.name, job_uid=job.uid)
-    inspection = _find_inspection(world, job)
+    inspection = world.find_inspection(job)
     progressed = run if run.phase is Phase.STOPPING else _progress(run, job, inspection)
     ending = find_ending(world, progressed)
     if job.is_finished and not (job.metadata.is_being_deleted and ending):
@@ -105,11 +105,6 @@ def _progress(run: RunStatus, job: Job, inspection: Inspection | None) -> RunSta
     reason = inspection.reason if inspection is not None and inspection.reason else reasons.WAITING_FOR_POD
     message = "" if inspection is None else inspection.message
     return msgspec.structs.replace(run, phase=Phase.PENDING, reason=reason, message=message)
-
-
-def _find_inspection(world: World, job: Job) -> Inspection | None:
-    inspection = world.inspection
-    return inspection if inspection is not None and inspection.job_uid == job.uid else None
 
 
 def _follow_without_job(world: World, live: RunStatus) -> Step:

@@ -43,8 +43,8 @@ def is_start_deadline_over(world: World, run: RunStatus) -> bool:
 
 def _has_looked(world: World, job: Job, *, seconds_ago: float, is_try_enough: bool = False) -> bool:
     """Whether pods were looked up no longer ago than that."""
-    inspection = world.inspection
-    if inspection is None or inspection.job_uid != job.uid or (inspection.has_failed and not is_try_enough):
+    inspection = world.find_inspection(job)
+    if inspection is None or (inspection.has_failed and not is_try_enough):
         return False
     return world.age_seconds(inspection.at) <= seconds_ago
 
@@ -84,8 +84,8 @@ def find_inspection_seconds_left(world: World, job: Job) -> float | None:
         and not _has_looked(world, job, seconds_ago=-deadline, is_try_enough=True)
     ):
         return 0.0
-    inspection = world.inspection
-    if inspection is None or inspection.job_uid != job.uid or (since is not None and inspection.at < since):
+    inspection = world.find_inspection(job)
+    if inspection is None or (since is not None and inspection.at < since):
         return first - waited
     interval = min(max(FIRST_INSPECTION_SECONDS, waited / 4), MAX_INSPECTION_INTERVAL_SECONDS)
     return interval - world.age_seconds(inspection.at)

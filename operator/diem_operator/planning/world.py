@@ -157,6 +157,10 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
             if job.run_id and not job.is_finished and job is not self.live_job and job not in self.unseen_jobs
         )
 
+    def find_inspection(self, job: Job) -> Inspection | None:
+        """Return what the last look at the pods of this very Job showed."""
+        return self.inspection if self.inspection is not None and self.inspection.job_uid == job.uid else None
+
     def find_job(self, run: RunStatus) -> Job | None:
         """Return the owned Job of a recorded run: the very one recorded with it, else the one that carries its id."""
         if run.job_uid:

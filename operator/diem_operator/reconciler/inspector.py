@@ -1,6 +1,5 @@
 """Looks up a Job's pods and Events, when and only when a plan asks why they are not as they should be."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from diem_operator.cluster.resources import Cluster
@@ -13,13 +12,11 @@ from diem_operator.planning.world import Inspection
 class Inspector:
     """Reads pods and Events of one Job at a time; nothing of them is cached or watched."""
 
-    def __init__(self, *, cluster: Cluster, now: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._now = now
 
-    async def inspect(self, job: Job) -> Inspection:
-        """Return why the Job's pods are not running, or not gone; as of the moment before they were asked for."""
-        at = self._now()
+    async def inspect(self, job: Job, *, at: datetime) -> Inspection:
+        """Return why the Job's pods are not running, or not gone; as of the moment `at` before they are asked for."""
         namespace, name = job.metadata.namespace, job.metadata.name
         pods = await self._cluster.pods.list(namespace, label_selector=f"{LABEL_JOB_NAME}={name}")
         if job.metadata.is_being_deleted:

@@ -58,7 +58,7 @@ class Observer:
         self._store = store
         self._memory = memory
         self._scope = scope
-        self._inspector = Inspector(cluster=cluster, now=now)
+        self._inspector = Inspector(cluster)
         self._now = now
         self._steady_seconds = steady_seconds
         self._doubtful: set[ObjectKey] = set()
@@ -107,7 +107,7 @@ class Observer:
     async def _inspect(self, job: Job, world: World) -> None:
         at = self._now()
         try:
-            inspection = await self._inspector.inspect(job)
+            inspection = await self._inspector.inspect(job, at=at)
         except ClusterError as error:
             # Why a pod is missing is worth a look, and not worth holding up what else is to be done.
             logger.warning("Could not look up the pods of Job %s: %s", job.key, error)

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.localcluster.audit import read_whole_lines
+
 OPERATOR = "system:serviceaccount:diem-system:diem-operator"
 
 
@@ -17,10 +19,7 @@ class Audit:
 
     def count(self, namespace: str, *, user: str = OPERATOR) -> Counter[str]:
         """Return how often the user made each kind of request in the namespace, successful or not, but for reads."""
-        with self.file.open("rb") as file:
-            file.seek(max(0, self.start - 1))
-            file.readline()  # the rest of a line that was being written at the start; else what ends the one before
-            lines = [line for line in file if line.endswith(b"\n") and namespace.encode() in line]
+        lines = [line for line in read_whole_lines(self.file, since=self.start) if namespace.encode() in line]
         entries = [entry for entry in map(json.loads, lines) if entry["stage"] == "ResponseComplete"]
         return Counter(
             f"{entry['verb']} {entry['objectRef']['resource']}/{entry['objectRef'].get('subresource', '')}".rstrip("/")

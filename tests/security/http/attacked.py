@@ -18,6 +18,7 @@ from tests.integration.identities import API_ACCOUNT, SYSTEM_NAMESPACE
 from tests.integration.manifests import make_apikey, make_diemjob, with_field
 from tests.integration.operator_process import eventually, find_free_port
 from tests.localcluster import LocalCluster
+from tests.localcluster.audit import read_whole_lines
 from tests.security.http.wire import WireAnswer, ask, build_request, command
 
 JOB = "nightly-load"
@@ -60,10 +61,7 @@ class AttackedApi:
     def read_requests(self, *, since: int) -> list[tuple[str, str]]:
         """Return verb and path of what the API has asked the API server for, less its watches."""
         assert self.cluster.audit_log is not None
-        with self.cluster.audit_log.open("rb") as file:
-            file.seek(max(0, since - 1))
-            file.readline()  # the rest of a line that was being written at the mark; else what ends the one before
-            entries = [json.loads(line) for line in file if line.endswith(b"\n")]
+        entries = [json.loads(line) for line in read_whole_lines(self.cluster.audit_log, since=since)]
         return [
             (entry["verb"], entry["requestURI"])
             for entry in entries
