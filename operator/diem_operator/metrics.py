@@ -59,14 +59,14 @@ class RequestMetrics:
     def __init__(self, registry: CollectorRegistry, *, process: str) -> None:
         self._requests = Counter(
             "kubernetes_requests",
-            "Requests to the Kubernetes API server by HTTP method, resource and status code.",
+            "Requests to the Kubernetes API server by HTTP method or WATCH, resource and status code.",
             ("method", "resource", "code"),
             namespace=process,
             registry=registry,
         )
         self._seconds = Histogram(
             "kubernetes_request_duration_seconds",
-            "Time until the Kubernetes API server's answer was read.",
+            "Time until the Kubernetes API server's answer was read, or its watch began.",
             ("method", "resource"),
             namespace=process,
             registry=registry,
@@ -77,7 +77,7 @@ class RequestMetrics:
         """Count one request; its signature is that of the client's observer.
 
         Args:
-            method: the HTTP method.
+            method: the HTTP method; WATCH for a watch that began or could not.
             resource: the plural, with the subresource if any: `diemjobs/status`.
             status: the HTTP status; None when no answer came.
             seconds: how long it took.

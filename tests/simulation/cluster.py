@@ -131,4 +131,4 @@ def _decode(kind: type[T], raw: object) -> T:
 
 def _decode_list(kind: type[T], raw: object) -> Listing[T]:
     assert isinstance(raw, list)
-    return Listing(items=tuple(_decode(kind, item) for item in raw), resource_version="1")
+    return Listing(items=tuple(_decode(kind, item) for item in raw), resource_version=1)

@@ -38,6 +38,9 @@ USER_AGENT: Final = "diem-operator"
 RequestObserver = Callable[[str, str, int | None, float], None]
 """Takes the method, the resource (`diemjobs/status`), the HTTP status (None without an answer) and the seconds."""
 
+WATCH: Final = "WATCH"
+"""The method of a watch, as observers are told it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
@@ -69,7 +72,7 @@ class ApiServer:
 
     Args:
         connection_limit: counts watches too; requests beyond it wait, within their time-out.
-        on_request: is told of every request that ended, except watches.
+        on_request: is told of every request that ended, and of every watch when it began or failed to.
     """
 
     def __init__(
@@ -152,9 +155,7 @@ class ApiServer:
             status = answer.status
             return answer
         finally:
-            if self._on_request is not None:
-                seconds = asyncio.get_running_loop().time() - started_at
-                self._on_request(request.method, resource_of(request.path), status, seconds)
+            self._observe(request.method, request.path, status, started_at)
 
     async def _authorized(self, request: Request, timeout_seconds: float) -> Answer:
         """Send the request, and once more if only the token was too old: a 401 was certainly not carried out."""
@@ -171,15 +172,20 @@ class ApiServer:
 
     async def _open_stream(self, request: Request, timeout_seconds: float) -> aiohttp.ClientResponse:
         authorization = await self._credentials.authorization.current()
+        started_at = asyncio.get_running_loop().time()
+        status: int | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._start(request, authorization, timeout_seconds)
-                if response.status == HTTPStatus.OK:
+                status = response.status
+                if status == HTTPStatus.OK:
                     return response
                 async with response:
                     body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise failure_of(request.what, request.url, error, timeout_seconds) from safe_cause(error)
+        finally:
+            self._observe(WATCH, request.path, status, started_at)
         if response.status == HTTPStatus.UNAUTHORIZED:
             await self._credentials.authorization.renew(authorization)
         raise error_of(request.what, response.status, body, retry_after=response.headers.get("Retry-After"))
@@ -205,6 +211,10 @@ class ApiServer:
             server_hostname=self._credentials.tls_server_name,
             middlewares=() if is_read else (never_resend,),
         )
+
+    def _observe(self, method: str, path: str, status: int | None, started_at: float) -> None:
+        if self._on_request is not None:
+            self._on_request(method, resource_of(path), status, asyncio.get_running_loop().time() - started_at)
 
     def _session(self) -> aiohttp.ClientSession:
         if self._is_closed:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, MutableSequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
@@ -51,14 +51,14 @@ class Listing(Generic[T]):
     """
 
     items: tuple[T, ...]
-    resource_version: str
+    resource_version: int
     undecodable: tuple[ObjectKey, ...] = ()
 
 
 class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """`metadata` of a list."""
+    """`metadata` of a list; without a version no watch could go on from it."""
 
-    resource_version: str = ""
+    resource_version: Annotated[str, msgspec.Meta(pattern="^[0-9]+$")]
     continue_: str = msgspec.field(name="continue", default="")
 
 
@@ -198,7 +198,7 @@ class Endpoint(Generic[T]):
         items: list[T] = []
         undecodable: list[ObjectKey] = []
         page = await self._page(path, query, timeout_seconds)
-        resource_version = page.metadata.resource_version
+        resource_version = int(page.metadata.resource_version)
         while True:
             for place, raw in enumerate(page.items or ()):
                 self._take(f"LIST {path}", raw, items, undecodable)

@@ -135,8 +135,8 @@ class Reflector(Generic[T]):
         self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
         self._must_list = False
-        self._reactions.on_replace(listing.items, int(listing.resource_version))
-        self._confirm(int(listing.resource_version))
+        self._reactions.on_replace(listing.items, listing.resource_version)
+        self._confirm(listing.resource_version)
         self._synced.set()
 
     async def _watch(self) -> None:

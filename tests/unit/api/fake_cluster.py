@@ -99,7 +99,7 @@ class FakeEndpoint(Generic[T]):
     async def list(self, namespace: str | None = None, **_: object) -> Listing[T]:
         self._maybe_fail()
         items = tuple(item for item in self._objects.values() if namespace in {None, item.metadata.namespace})
-        return Listing(items=items, resource_version=str(self._version))
+        return Listing(items=items, resource_version=self._version)
 
     @asynccontextmanager
     async def watch(self, namespace: str | None = None, **_: object) -> AsyncIterator[AsyncIterator[Change[T]]]:

@@ -1,7 +1,7 @@
 """Every request is told to the observer, by kind of resource and never by name."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from aiohttp import web
@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.credentials import Credentials
-from diem_operator.cluster.errors import NotFound, RequestNotSent
+from diem_operator.cluster.errors import Forbidden, NotFound, RequestNotSent
 from diem_operator.cluster.paths import resource_of
 
 Told = tuple[str, str, int | None, float]
@@ -53,6 +53,26 @@ async def test_request_without_an_answer_has_no_status() -> None:
         await client.request("GET", "/api/v1/pods", timeout_seconds=30)
     await client.close()
     assert [entry[:3] for entry in told] == [("GET", "pods", None)]
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, None), (403, Forbidden)])
+async def test_watch_is_told_when_it_begins_or_is_refused(status: int, error: type[Exception] | None) -> None:
+    told: list[Told] = []
+    async with answering(status, told) as client:
+        with pytest.raises(error) if error else nullcontext():
+            async with client.stream("/apis/batch/v1/jobs", query={"watch": "true"}, inactivity_seconds=5):
+                pass
+    assert [entry[:3] for entry in told] == [("WATCH", "jobs", status)]
+
+
+async def test_watch_that_nobody_answers_is_told_without_a_status() -> None:
+    told: list[Told] = []
+    client = ApiServer(Credentials(server="http://127.0.0.1:1"), on_request=lambda *args: told.append(args))
+    with pytest.raises(RequestNotSent):
+        async with client.stream("/apis/batch/v1/jobs", query={"watch": "true"}, inactivity_seconds=5):
+            pass
+    await client.close()
+    assert [entry[:3] for entry in told] == [("WATCH", "jobs", None)]
 
 
 @pytest.mark.parametrize(

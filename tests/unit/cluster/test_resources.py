@@ -57,7 +57,7 @@ async def test_list_is_paged_from_one_moment_and_asks_no_cache(server: ScriptedS
     server.plays(answer(200, page(diemjob("a"), token="t/1=")), answer(200, page(diemjob("b"))))
     listing = await cluster.diemjobs.list()
     assert [item.metadata.name for item in listing.items] == ["a", "b"]
-    assert listing.resource_version == "100"
+    assert listing.resource_version == 100
     assert [query(request) for request in server.requests] == [{"limit": "500"}, {"limit": "500", "continue": "t/1="}]
 
 
@@ -68,7 +68,7 @@ async def test_list_whose_pages_expire_is_taken_at_once(server: ScriptedServer, 
         answer(200, page(diemjob("a"), diemjob("b"), version=200)),
     )
     listing = await cluster.diemjobs.list()
-    assert (len(listing.items), listing.resource_version) == (2, "200")
+    assert (len(listing.items), listing.resource_version) == (2, 200)
     assert query(server.requests[-1]) == {}
 
 
@@ -105,6 +105,15 @@ async def test_others_get_their_turns_while_a_long_list_is_decoded() -> None:
 async def test_null_is_an_empty_list(server: ScriptedServer, cluster: Cluster) -> None:
     server.plays(answer(200, {"metadata": {"resourceVersion": "5"}, "items": None}))
     assert (await cluster.diemjobs.list("team-a")).items == ()
+
+
+@pytest.mark.parametrize("metadata", [{}, {"resourceVersion": ""}, {"resourceVersion": "yesterday"}])
+async def test_list_without_a_version_is_no_list(
+    server: ScriptedServer, cluster: Cluster, metadata: dict[str, str]
+) -> None:
+    server.plays(answer(200, {"metadata": metadata, "items": []}))
+    with pytest.raises(UndecodableAnswer):
+        await cluster.diemjobs.list()
 
 
 async def test_undecodable_object_is_neither_listed_nor_absent(
