@@ -1,7 +1,9 @@
 """An installation for one story: a namespace, operators that share a lease of their own, an API, a key."""
 
 import base64
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,6 +30,7 @@ class Installation:
     Attributes:
         operators: in the order of their start; the first leads at first.
         token: opens every DiemJob of the namespace.
+        disturbances: what goes on beside the story.
     """
 
     namespace: str
@@ -36,6 +39,7 @@ class Installation:
     operators: list[Program] = field(default_factory=list)
     api: Program
     token: str = ""
+    disturbances: list[Future[None]] = field(default_factory=list)
 
     @property
     def operator(self) -> Program:
@@ -77,6 +81,26 @@ class Installation:
     def _read_token(self) -> bool:
         self.token = find_token(self.kube, self.namespace, KEY)
         return bool(self.token)
+
+    def disturb(self, deed: Callable[[], None]) -> None:
+        """Let something happen beside the story; its end waits for it."""
+        disturbance: Future[None] = Future()
+
+        def carry_out() -> None:
+            try:
+                deed()
+            except Exception as error:  # noqa: BLE001 - is raised where the story waits for it
+                disturbance.set_exception(error)
+            else:
+                disturbance.set_result(None)
+
+        self.disturbances.append(disturbance)
+        threading.Thread(target=carry_out, name="disturbance", daemon=True).start()
+
+    def wait_disturbed(self) -> None:
+        """Return when everything that disturbs is over, and raise what went wrong with it."""
+        for disturbance in self.disturbances:
+            disturbance.result()
 
     def end(self) -> None:
         """Stop everything; what a crash would leave does not matter any more."""

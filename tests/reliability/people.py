@@ -161,8 +161,15 @@ class People(Scene):
         for job in self._list_unfinished(name):
             selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
             for pod in self.kube.list_all("pods", self.namespace, selector=selector):
-                patch = {"metadata": {"annotations": annotations}}
-                self.kube.patch("pods", self.namespace, pod["metadata"]["name"], patch)
+                self._annotate_pod(pod["metadata"]["name"], annotations)
+
+    def _annotate_pod(self, name: str, annotations: dict[str, str]) -> None:
+        """Annotate a pod, unless it has gone meanwhile: one of before a suspension may."""
+        try:
+            self.kube.patch("pods", self.namespace, name, {"metadata": {"annotations": annotations}})
+        except KubeError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
     def _list_unfinished(self, name: str) -> list[Raw]:
         return [job for job in self.list_jobs(name) if not find_outcome(job)]

@@ -57,10 +57,18 @@ class Theatre:
                 stage.witness.stop()
 
     def play(
-        self, story: Story, arrange: Arrange = lambda _: None, *, operators: int = 1, arguments: Sequence[str] = ()
+        self,
+        story: Story,
+        arrange: Arrange = lambda _: None,
+        *,
+        operators: int = 1,
+        arguments: Sequence[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> Outcome:
         """Play a story; `arrange` sets faults up before anything is started."""
-        with self.stage(operators=operators, arguments=arguments, arrange=arrange) as stage:
+        with self.stage(
+            operators=operators, arguments=arguments, patience_seconds=patience_seconds, arrange=arrange
+        ) as stage:
             story.play(stage)
             return conclude(stage)
 
@@ -72,10 +80,18 @@ class Theatre:
             self._undisturbed[story.name] = outcome
         return self._undisturbed[story.name]
 
-    def check(self, story: Story, arrange: Arrange, *, operators: int = 1, arguments: Sequence[str] = ()) -> Outcome:
+    def check(
+        self,
+        story: Story,
+        arrange: Arrange,
+        *,
+        operators: int = 1,
+        arguments: Sequence[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> Outcome:
         """Play a story under a fault; nothing may be wrong, and its end must be that of the undisturbed one."""
         expected = self.play_undisturbed(story)
-        outcome = self.play(story, arrange, operators=operators, arguments=arguments)
+        outcome = self.play(story, arrange, operators=operators, arguments=arguments, patience_seconds=patience_seconds)
         explain = "\n".join(map(str, outcome.history.exchanges))
         assert outcome.complaints == [], explain
         assert outcome.end == expected.end, explain

@@ -25,7 +25,8 @@ class Stage(Callers, People):
         self.forget(name)
 
     def come_to_rest(self) -> None:
-        """Return when nothing is under way any more: every spec is answered, and nothing is on its way out."""
+        """Return when nothing is under way any more: faults are over, specs answered, nothing is on its way out."""
+        self.installation.wait_disturbed()
         for diemjob in self.kube.list_all("diemjobs", self.namespace):
             self.wait_answered(diemjob["metadata"]["name"])
         self.wait_until("nothing is on its way out", self._is_quiet)

@@ -27,7 +27,7 @@ def interrupt(installation: Installation, point: Point, deed: Callable[[Installa
     """Let a deed begin just after the first operator has made a call; the call's answer waits for nothing."""
 
     def begin(_: Call) -> None:
-        threading.Thread(target=deed, args=(installation,), daemon=True).start()
+        installation.disturb(partial(deed, installation))
 
     installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=True), times=1)
 

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 import pytest
 
@@ -14,6 +16,9 @@ from tests.reliability.proxy.faults import Notice
 from tests.reliability.story import find_story
 
 LONGER_THAN_A_LEASE_SECONDS = 5.0
+
+PATIENCE_SECONDS = 180.0
+"""Kubernetes' own controllers come back with pauses of half a minute and more between their attempts."""
 
 Outage = Callable[[LocalCluster], None]
 
@@ -72,17 +77,17 @@ def list_cases() -> list[tuple[str, Point, bool]]:
 @pytest.mark.parametrize(("outage", "point", "is_after"), list_cases(), ids=str)
 def test_control_plane_may_end_and_come_back(theatre: Theatre, outage: str, point: Point, is_after: bool) -> None:
     cluster = theatre.site.cluster
-    over = threading.Event()
-
-    def happen() -> None:
-        OUTAGES[outage](cluster)
-        over.set()
-
-    def begin(_: Call) -> None:
-        threading.Thread(target=happen, daemon=True).start()
+    disturbances: list[Future[None]] = []
 
     def arrange(installation: Installation) -> None:
+        nonlocal disturbances
+        disturbances = installation.disturbances
+
+        def begin(_: Call) -> None:
+            installation.disturb(partial(OUTAGES[outage], cluster))
+
         installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=is_after), times=1)
 
-    theatre.check(find_story("run_is_stopped_and_started_again"), arrange)
-    assert over.wait(0), "it never happened"
+    story = find_story("run_is_stopped_and_started_again")
+    theatre.check(story, arrange, patience_seconds=PATIENCE_SECONDS)
+    assert disturbances, "it never happened"
