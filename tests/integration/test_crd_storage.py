@@ -118,14 +118,18 @@ def test_port_without_protocol_gets_the_one_that_kubernetes_gives(here: Namespac
     assert pod["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
 
 
-def test_containers_of_a_template_are_merged_by_name(here: Namespaced) -> None:
-    """So a second field manager can own one field of one container, as in a Job."""
+def test_template_has_one_owner_and_is_replaced_as_a_whole(here: Namespaced) -> None:
+    """A second field manager is told of the first; by force it takes over all of the template, not a field of it."""
     here.apply(make_diemjob(), "--server-side", "--field-manager=a")
     other = with_field(make_diemjob(), (*POD, "containers"), [{"name": "main", "workingDir": "/data"}])
 
-    pod = here.apply(other, "--server-side", "--field-manager=b")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    with pytest.raises(KubectlError, match=r"conflict with \"a\": \.spec\.jobTemplate"):
+        here.apply(other, "--server-side", "--field-manager=b")
+    stored = here.apply(other, "--server-side", "--field-manager=b", "--force-conflicts")
 
-    assert pod["containers"] == [{"name": "main", "image": "localhost/busybox:1", "workingDir": "/data"}]
+    assert stored["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"] == [
+        {"name": "main", "workingDir": "/data"}
+    ]
 
 
 def patch_status(here: Namespaced, status: dict[str, object], resource: str = "diemjob/nightly-load") -> dict[str, Any]:
