@@ -132,6 +132,16 @@ def test_template_has_one_owner_and_is_replaced_as_a_whole(here: Namespaced) -> 
     ]
 
 
+def test_status_has_one_owner(here: Namespaced) -> None:
+    here.apply(make_diemjob())
+
+    patch_status(here, FULL_STATUS)
+
+    stored = json.loads(here.kubectl("get", "diemjob/nightly-load", "--show-managed-fields", "--output", "json"))
+    (entry,) = [each for each in stored["metadata"]["managedFields"] if each.get("subresource") == "status"]
+    assert entry["fieldsV1"] == {"f:status": {}}
+
+
 def patch_status(here: Namespaced, status: dict[str, object], resource: str = "diemjob/nightly-load") -> dict[str, Any]:
     patch = json.dumps({"spec": {"state": "running"}, "status": status})
     arguments = ("--subresource=status", "--type=merge", "--patch", patch, "--output", "json")

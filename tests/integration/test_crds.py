@@ -2,13 +2,21 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from hack import generate_crds
 from tests.integration.conftest import CRDS
+from tests.integration.manifests import POD, make_diemjob, with_field
+from tests.integration.namespaced import Namespaced
 from tests.localcluster import LocalCluster, NodeKind
+from tests.localcluster.errors import KubectlError
+
+PUBLISHING_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +61,34 @@ def find_generations(cluster: LocalCluster) -> dict[str, int]:
     return {crd["metadata"]["name"]: crd["metadata"]["generation"] for crd in listing["items"]}
 
 
+@pytest.mark.parametrize("has_second_owner", [False, True])
+def test_template_of_an_older_definition_is_applied_on(
+    empty_cluster: LocalCluster, tmp_path: Path, has_second_owner: bool
+) -> None:
+    """Templates were merged field by field once; who owned one field of it then owns all of it, with the others."""
+    delete_crds(empty_cluster)
+    older = yaml.safe_load((CRDS / "diemjob.yaml").read_text(encoding="utf-8"))
+    schema = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    del schema["spec"]["properties"]["jobTemplate"]["x-kubernetes-map-type"]
+    (tmp_path / "older.yaml").write_text(yaml.safe_dump(older), encoding="utf-8")
+    empty_cluster.kubectl("create", "--filename", str(tmp_path / "older.yaml"))
+    empty_cluster.kubectl("wait", "--for=create", "crd/diemjobs.diem.io")
+    empty_cluster.kubectl("wait", "--for=jsonpath={.status.acceptedNames.kind}=DiemJob", "crd/diemjobs.diem.io")
+    empty_cluster.kubectl("wait", "--for=condition=Established", "crd/diemjobs.diem.io")
+    here = Namespaced(cluster=empty_cluster, name="default")
+    here.apply(make_diemjob(), "--server-side", "--field-manager=gitops")
+    if has_second_owner:
+        limit = {"spec": {"jobTemplate": {"spec": {"activeDeadlineSeconds": 60}}}}
+        here.kubectl("patch", "diemjob/nightly-load", "--type=merge", "--patch", json.dumps(limit))
+
+    empty_cluster.kubectl("replace", "--filename", str(CRDS / "diemjob.yaml"))
+    applied = with_field(make_diemjob(), (*POD, "containers", 0, "image"), "localhost/busybox:2")
+    flags = ["--server-side", "--field-manager=gitops", *(["--force-conflicts"] if has_second_owner else [])]
+    stored = here.apply(applied, *flags)
+
+    assert stored["spec"]["jobTemplate"] == applied["spec"]["jobTemplate"]
+
+
 def test_definitions_are_established_and_nothing_is_wrong_with_them(cluster: LocalCluster) -> None:
     listing = json.loads(cluster.kubectl("get", "--filename", str(CRDS), "--output", "json"))
 
@@ -74,6 +110,22 @@ def test_schema_of_jobs_is_that_of_this_api_server(
     assert (status, capsys.readouterr().out) == (0, ""), "run `python -m hack.generate_crds --refresh`"
 
 
+@pytest.fixture(scope="module")
+def explaining_cluster(cluster: LocalCluster) -> LocalCluster:
+    """The API server when it has published the schemas, which it does some time after it serves the resources."""
+    deadline = time.monotonic() + PUBLISHING_SECONDS
+    while True:
+        try:
+            for kind in ("diemjob", "diemapikey"):
+                cluster.kubectl("explain", kind)
+        except KubectlError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return cluster
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
@@ -86,5 +138,5 @@ def test_schema_of_jobs_is_that_of_this_api_server(
         pytest.param("dak.spec.adoptTokenSHA256", "SHA-256", id="key"),
     ],
 )
-def test_kubectl_explains(cluster: LocalCluster, path: str, expected: str) -> None:
-    assert expected in cluster.kubectl("explain", path)
+def test_kubectl_explains(explaining_cluster: LocalCluster, path: str, expected: str) -> None:
+    assert expected in explaining_cluster.kubectl("explain", path)

@@ -21,6 +21,7 @@ from tests.reliability.proxy import ProxyFarm
 from tests.reliability.waiting import eventually
 
 KEY = "caller"
+LONGEST_DISTURBANCE_SECONDS = 240.0
 
 
 @dataclass(kw_only=True)
@@ -89,7 +90,7 @@ class Installation:
         def carry_out() -> None:
             try:
                 deed()
-            except Exception as error:  # noqa: BLE001 - is raised where the story waits for it
+            except BaseException as error:  # noqa: BLE001 - is raised where the story waits for it
                 disturbance.set_exception(error)
             else:
                 disturbance.set_result(None)
@@ -100,7 +101,7 @@ class Installation:
     def wait_disturbed(self) -> None:
         """Return when everything that disturbs is over, and raise what went wrong with it."""
         for disturbance in self.disturbances:
-            disturbance.result()
+            disturbance.result(timeout=LONGEST_DISTURBANCE_SECONDS)
 
     def end(self) -> None:
         """Stop everything; what a crash would leave does not matter any more."""

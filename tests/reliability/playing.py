@@ -55,6 +55,7 @@ class Theatre:
                 yield stage
             finally:
                 stage.witness.stop()
+                installation.wait_disturbed()
 
     def play(
         self,

@@ -1,6 +1,6 @@
 """Cases that put a fault on one call of a story: which calls there are is told by the story without faults."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tests.reliability.installation import Installation
@@ -45,12 +45,13 @@ def build_cases(
             run=partial(_check, theatre, story, role, point, make_fault),
             is_long=not is_short(story, point, name),
         )
-        for point in filter(points, _list_calls(theatre, story, role))
+        for point in filter(points, list_calls(theatre, story, role))
         for name, make_fault in faults.items()
     ]
 
 
-def _list_calls(theatre: Theatre, story: Story, role: str) -> Iterable[Point]:
+def list_calls(theatre: Theatre, story: Story, role: str) -> Sequence[Point]:
+    """Return the calls of one process in the story without faults."""
     exchanges = theatre.play_undisturbed(story).history.exchanges
     return list_points(each for each in exchanges if each.call.client.startswith(role))
 

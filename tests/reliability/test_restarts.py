@@ -17,7 +17,7 @@ from tests.reliability.story import find_story
 
 LONGER_THAN_A_LEASE_SECONDS = 5.0
 
-PATIENCE_SECONDS = 180.0
+OUTAGE_PATIENCE_SECONDS = 180.0
 """Kubernetes' own controllers come back with pauses of half a minute and more between their attempts."""
 
 Outage = Callable[[LocalCluster], None]
@@ -89,5 +89,5 @@ def test_control_plane_may_end_and_come_back(theatre: Theatre, outage: str, poin
         installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=is_after), times=1)
 
     story = find_story("run_is_stopped_and_started_again")
-    theatre.check(story, arrange, patience_seconds=PATIENCE_SECONDS)
+    theatre.check(story, arrange, patience_seconds=OUTAGE_PATIENCE_SECONDS)
     assert disturbances, "it never happened"

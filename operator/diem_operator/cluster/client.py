@@ -72,7 +72,7 @@ class ApiServer:
 
     Args:
         connection_limit: counts watches too; requests beyond it wait, within their time-out.
-        on_request: is told of every request that ended, and of every watch when it began or failed to.
+        on_request: is told of every request that ended, and of every watch when it has begun or could not.
     """
 
     def __init__(
@@ -171,10 +171,10 @@ class ApiServer:
         return Answer(status=response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
     async def _open_stream(self, request: Request, timeout_seconds: float) -> aiohttp.ClientResponse:
-        authorization = await self._credentials.authorization.current()
         started_at = asyncio.get_running_loop().time()
         status: int | None = None
         try:
+            authorization = await self._credentials.authorization.current()
             async with asyncio.timeout(timeout_seconds):
                 response = await self._start(request, authorization, timeout_seconds)
                 status = response.status

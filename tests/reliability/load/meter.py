@@ -164,5 +164,7 @@ def _scrape(program: Program) -> Counter[str]:
         method, resource = _METHOD.search(labels), _RESOURCE.search(labels)
         assert method is not None
         assert resource is not None
+        if method[1] == "WATCH":
+            continue  # is opened anew every few minutes, whatever there is to do
         counts[f"{method[1]} {resource[1]}"] += int(float(value))
     return counts

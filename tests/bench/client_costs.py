@@ -1,7 +1,7 @@
-"""`python -m tests.bench.libraries`: what the client of the API server costs with one library or setting and another.
+"""`python -m tests.bench.client_costs`: what a client of the API server costs, by library and by setting.
 
-Each line is a process of its own, since what it chooses holds for a whole process. It writes ConfigMaps with
-`dryRun`, so the API server's part is small and always the same, and counts its own processor time.
+Each line of the table is a process of its own, since what it chooses holds for a whole process. It writes ConfigMaps
+with `dryRun`, so the API server's part is small and always the same, and counts its own processor time.
 """
 
 import argparse
@@ -34,6 +34,7 @@ BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "measured"
 WARM_UP = 100
 TIMEOUT_SECONDS = 30.0
 ROUNDS = 3
+HANDSHAKES = 200
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,23 @@ class Choice:
         loop: `uvloop` or `asyncio`.
         connections: the most that are open.
         in_flight: requests at a time.
-        is_kept: whether connections are used again.
         is_ours: whether through `ApiServer`, and not aiohttp alone.
+        is_kept: whether connections are used again; ours always are.
         environ: for the process.
     """
 
     loop: str = "uvloop"
     connections: int = 50
     in_flight: int = 20
-    is_kept: bool = True
     is_ours: bool = True
+    is_kept: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
 CHOICES: Mapping[str, Choice] = {
     "as we do it: uvloop, C parsers, 50 connections": Choice(),
     "asyncio's own loop": Choice(loop="asyncio"),
-    "aiohttp's parsers in Python": Choice(environ={"AIOHTTP_NO_EXTENSIONS": "1"}),
+    "aiohttp's parsers and writer in Python": Choice(environ={"AIOHTTP_NO_EXTENSIONS": "1"}),
     "aiohttp alone, without our errors and time-outs": Choice(is_ours=False),
     "aiohttp alone, a new connection for each": Choice(is_ours=False, is_kept=False),
     "2 connections": Choice(connections=2),
@@ -144,8 +145,8 @@ def measure_decoding(text: bytes, count: int = 5_000) -> tuple[float, float]:
 def measure_apart(cluster: LocalCluster, name: str, count: int) -> tuple[float, float]:
     """Measure a choice in a process of its own."""
     environ = {**os.environ, **CHOICES[name].environ, "KUBECONFIG": str(cluster.admin_kubeconfig)}
-    command = [sys.executable, "-m", "tests.bench.libraries", "--count", str(count), "--only", name]
-    done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.bench.client_costs", "--count", str(count), "--only", name]
+    done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
     milliseconds, rate = json.loads(done.stdout)
     return milliseconds, rate
 
@@ -158,7 +159,7 @@ def print_all(count: int) -> None:
             for name in CHOICES:
                 found.setdefault(name, []).append(measure_apart(cluster, name, count))
         os.environ["KUBECONFIG"] = str(cluster.admin_kubeconfig)
-        anew, resumed = measure_handshakes(count // 10)
+        anew, resumed = measure_handshakes(HANDSHAKES)
         job = {"apiVersion": "batch/v1", "kind": "Job", **make_job("read")}
         stored = cluster.kubectl("create", "--output", "json", "--filename", "-", input=json.dumps(job)).encode()
     print(f"{'a request through':50} {'CPU ms':>7} {'ratio':>6} {'req/s':>7}")
@@ -173,7 +174,7 @@ def print_all(count: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print everything, or measure one choice for the process that asked for it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.libraries", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.client_costs", description=__doc__)
     parser.add_argument("--count", type=int, default=2_000, help="requests of each kind and round")
     parser.add_argument("--only", choices=CHOICES, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
