@@ -120,11 +120,16 @@ def test_operator_may_do_exactly_what_it_does(installed: tuple[LocalCluster, str
     assert read_rights(cluster, OPERATOR, OWN) == everywhere | OPERATOR_AT_HOME
 
 
-def test_api_may_do_exactly_what_it_does(installed: tuple[LocalCluster, str]) -> None:
+def test_api_may_do_exactly_what_it_does(
+    installed: tuple[LocalCluster, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     cluster, kind = installed
     elsewhere = API_WHERE_IT_SERVES if kind == "cluster" else set()
+    rights = read_rights(cluster, API, SERVED)
+    with capsys.disabled():
+        print(f"\nWhere it serves, the token of the API may ({kind}):", *sorted(rights), sep="\n  ")
 
-    assert read_rights(cluster, API, SERVED) == API_WHERE_IT_SERVES
+    assert rights == API_WHERE_IT_SERVES
     assert read_rights(cluster, API, OTHER) == elsewhere
     assert read_rights(cluster, API, OWN) == elsewhere
 

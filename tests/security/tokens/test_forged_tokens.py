@@ -12,7 +12,7 @@ from diem_operator.access.tokens import hash_token
 from diem_operator.api.endpoint import PATH
 from tests.security.tokens.forging import Loot, encode_part, forge_all, join, sign
 from tests.security.tokens.installation import JOB, Installation, Team
-from tests.security.tokens.published import DESCRIBED_CLAIMS, PRINTED_SHA256, build_printed_token
+from tests.security.tokens.published import DESCRIBED_CLAIMS, PRINTED_WORDS, build_printed_tokens
 from tests.security.tokens.wire import BODY, WireAnswer, ask_with, send
 
 GUESSED_SECRETS = (b"", b"secret", b"changeme", b"your-256-bit-secret", b"diem")
@@ -57,13 +57,15 @@ def test_described_key_opens_nothing_however_it_is_signed(
         assert ask_with(installation.api_port, header(token)) == refusal
 
 
-def test_printed_key_opens_nothing(installation: Installation, refusal: WireAnswer) -> None:
-    printed = build_printed_token()
-    claims = jwt.decode(printed, options={"verify_signature": False})
+def test_printed_keys_open_nothing(installation: Installation, refusal: WireAnswer) -> None:
+    for digest, printed in build_printed_tokens().items():
+        claims = jwt.decode(printed, options={"verify_signature": False})
 
-    assert hash_token(printed) == PRINTED_SHA256
-    assert ask_with(installation.api_port, header(printed)) == refusal
-    assert ask_with(installation.api_port, header(join({"alg": "none"}, claims, ""))) == refusal
+        assert hash_token(printed) == digest
+        assert ask_with(installation.api_port, header(printed)) == refusal
+        assert ask_with(installation.api_port, header(join({"alg": "none"}, claims, ""))) == refusal
+    for word in PRINTED_WORDS:
+        assert ask_with(installation.api_port, header(word)) == refusal
 
 
 def test_what_the_key_discloses_is_no_key(installation: Installation, refusal: WireAnswer, team: Team) -> None:

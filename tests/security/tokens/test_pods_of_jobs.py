@@ -90,11 +90,14 @@ def pod(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Pod:
     return Pod(team=team, token=token, kubeconfig=kubeconfig)
 
 
-def test_token_of_a_pod_may_do_nothing_with_what_is_ours(pod: Pod, rivals: Team) -> None:
+def test_token_of_a_pod_may_do_nothing_with_what_is_ours(
+    pod: Pod, rivals: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
     allowed = OWN_REVIEWS | PUBLIC_PATHS
     for namespace in (pod.team.namespace, rivals.namespace, SYSTEM_NAMESPACE):
         rights = pod.read_rights(namespace)
-        print(f"In {namespace} the token of a Job's pod may:", *rights, sep="\n  ")
+        with capsys.disabled():
+            print(f"\nIn {namespace} the token of a Job's pod may:", *rights, sep="\n  ")
 
         assert [right for right in rights if right.rstrip("/*") not in allowed] == []
 
