@@ -1,6 +1,6 @@
 """Watches freeze, fall silent, jump back, lose, double and disorder their events: decisions do not rest on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
@@ -10,7 +10,7 @@ from tests.reliability.matrix import IS_LONG, Case, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.proxy import Call
 from tests.reliability.proxy.faults import LoseRequest, refusal
-from tests.reliability.proxy.rules import Fault
+from tests.reliability.proxy.rules import Fault, Rule
 from tests.reliability.proxy.watches import (
     Rewound,
     Watching,
@@ -19,6 +19,7 @@ from tests.reliability.proxy.watches import (
     duplicated,
     ended,
     failed,
+    frozen,
     half_open,
     reordered,
     replayed,
@@ -39,6 +40,7 @@ ALWAYS: dict[str, Callable[[], Fault]] = {
 """What watches do from their first to their last."""
 
 ONCE: dict[str, Callable[[], Fault]] = {
+    "frozen for a while": lambda: Watching(frozen(after=2, seconds=10)),
     "rewound to its beginning": lambda: Rewound(lambda: "1"),
     "ended with 410": lambda: Watching(failed(410, after=2)),
     "ended with 500": lambda: Watching(failed(500, after=2)),
@@ -59,21 +61,34 @@ BLIND: dict[str, Callable[[], Fault]] = {
 }
 """What hides events for good: the comparison with LISTs finds them."""
 
+WATCHED = {"operator": ("jobs", "diemjobs", "diemapikeys"), "api": ("diemjobs", "diemapikeys")}
 QUICK_RESYNC = ("--resync=2",)
 
 CHOSEN = {"replayed", "disordered", "broken after each event", "rewound to its beginning", "ended with 410"}
 """What the short form tries; of the last table, half-open."""
 
 
-def on(role: str, make_fault: Callable[[], Fault], *, times: int | None) -> Callable[[Installation], None]:
-    """Arrange a fault for the watches of one process, of each kind of object for itself."""
+def check(
+    theatre: Theatre,
+    story: Story,
+    role: str,
+    make_fault: Callable[[], Fault],
+    *,
+    times: int | None,
+    arguments: Sequence[str] = (),
+) -> None:
+    """Play a story with a fault for the watches of one process, of each kind of object for itself."""
+    rules: list[Rule] = []
 
     def arrange(installation: Installation) -> None:
         program = installation.operator if role == "operator" else installation.api
-        for resource in ("jobs", "diemjobs", "diemapikeys"):
+        rules.extend(
             program.proxy.rules.add(partial(is_watch_of, resource), make_fault(), times=times)
+            for resource in WATCHED[role]
+        )
 
-    return arrange
+    theatre.check(story, arrange, arguments=arguments)
+    assert all(rule.met for rule in rules), "a kind of object was not watched"
 
 
 def is_watch_of(resource: str, call: Call) -> bool:
@@ -87,7 +102,7 @@ def build_cases(theatre: Theatre, story: Story, role: str) -> list[Case]:
     return [
         Case(
             name=f"{story} {role} watches {name}",
-            run=partial(theatre.check, story, on(role, make_fault, times=times)),
+            run=partial(check, theatre, story, role, make_fault, times=times),
             is_long=not is_chosen or name not in CHOSEN,
         )
         for name, make_fault, times in (*endless, *single)
@@ -103,4 +118,4 @@ def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str
 @pytest.mark.parametrize("fault", BLIND if IS_LONG else ["half-open"])
 def test_what_watches_hide_is_found_by_looking(theatre: Theatre, fault: str) -> None:
     story = find_story("run_is_stopped_and_started_again")
-    theatre.check(story, on("operator", BLIND[fault], times=None), arguments=QUICK_RESYNC)
+    check(theatre, story, "operator", BLIND[fault], times=None, arguments=QUICK_RESYNC)

@@ -5,9 +5,8 @@ Watching(dropped(lambda event: event["type"] == "DELETED"))
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.reliability.proxy.faults import build_status
@@ -48,26 +47,18 @@ class Rewound:
         return "watch rewound"
 
 
-@dataclass
-class Gate:
-    """Lets events through while it is open; what comes meanwhile waits."""
+def frozen(*, after: int, seconds: float) -> Way:
+    """After some events nothing comes for a while; then everything that has happened meanwhile."""
 
-    _is_open: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.open()
-
-    def open(self) -> None:
-        self._is_open.set()
-
-    def close(self) -> None:
-        self._is_open.clear()
-
-    async def through(self, events: Lines) -> Lines:
+    async def freeze(events: Lines) -> Lines:
+        count = 0
         async for event in events:
-            while not self._is_open.is_set():  # noqa: ASYNC110 - another thread opens it
-                await asyncio.sleep(0.01)
             yield event
+            count += 1
+            if count == after:
+                await asyncio.sleep(seconds)
+
+    return freeze
 
 
 async def half_open(events: Lines) -> Lines:
