@@ -36,6 +36,13 @@ except urllib.error.HTTPError as refusal:
 print(answer.status, answer.read().decode())
 """
 
+# Ends well when a connection to its argument stands.
+CONNECTION = """
+import socket, sys, urllib.parse
+url = urllib.parse.urlsplit(sys.argv[1])
+socket.create_connection((url.hostname, url.port or {"http": 80, "https": 443}[url.scheme]), timeout=5).close()
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -107,7 +114,16 @@ class Tenant:
         wait_for(f"{job} is {until}; seen: {seen}", is_reached, within_seconds=within_seconds)
 
     def wait_for_caller(self) -> None:
+        """Return when the caller's pod runs and reaches the API: a node hears of a Service's new pods a little late."""
         self.kubectl("wait", "--for=condition=Ready", "pod/caller", "--timeout=60s")
+        wait_for("the caller reaches the API", self._is_reachable)
+
+    def _is_reachable(self) -> bool:
+        try:
+            self.kubectl("exec", "caller", "--", "/opt/diem/bin/python", "-c", CONNECTION, self.endpoint)
+        except KubectlError:
+            return False
+        return True
 
     def list_names(self, resource: str, job: str) -> list[str]:
         """Return the names of the Jobs or pods of a DiemJob."""
