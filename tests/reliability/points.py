@@ -7,6 +7,8 @@ from tests.reliability.installation import Installation
 from tests.reliability.matrix import Case, Point, Reaching, list_points
 from tests.reliability.playing import Theatre
 from tests.reliability.processes import Program
+from tests.reliability.proxy import Call
+from tests.reliability.proxy.faults import Notice
 from tests.reliability.proxy.rules import Fault, Rule
 from tests.reliability.story import Story
 
@@ -66,6 +68,15 @@ def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: 
     theatre.check(story, arrange)
     # Later calls of a kind may fall together, as two changes of a status do where the first was not yet written.
     assert point.nth > 1 or rules[0].met, f"{point} was not reached"
+
+
+def interrupt(installation: Installation, point: Point, deed: Callable[[], None], *, is_after: bool) -> Rule:
+    """Let a deed begin just before or after the first operator makes a call; the call waits for nothing."""
+
+    def begin(_: Call) -> None:
+        installation.disturb(deed)
+
+    return installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=is_after), times=1)
 
 
 def is_write(point: Point) -> bool:

@@ -8,12 +8,12 @@ import pytest
 
 from tests.reliability.history import History
 from tests.reliability.installation import Installation
-from tests.reliability.matrix import Case, Point, Reaching, run_all
+from tests.reliability.matrix import Case, Point, run_all
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Outcome, Theatre, conclude
-from tests.reliability.points import list_calls
+from tests.reliability.points import interrupt, list_calls
 from tests.reliability.proxy import Call, Rule
-from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest, Notice
+from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest
 from tests.reliability.story import Story, find_story, list_stories
 from tests.reliability.waiting import eventually
 
@@ -22,15 +22,6 @@ MANY = 24
 
 CREATED = Point("create jobs", 1)
 TOLD = Point("patch diemjobs/status", 2)
-
-
-def interrupt(installation: Installation, point: Point, deed: Callable[[Installation], None]) -> Rule:
-    """Let a deed begin just after the first operator has made a call; the call's answer waits for nothing."""
-
-    def begin(_: Call) -> None:
-        installation.disturb(partial(deed, installation))
-
-    return installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=True), times=1)
 
 
 def freeze_leader(installation: Installation) -> None:
@@ -79,7 +70,11 @@ def check_interrupted(
 ) -> None:
     """Play a story in which a deed begins at a point."""
     rules: list[Rule] = []
-    theatre.check(story, lambda here: rules.append(interrupt(here, point, deed)), operators=operators)
+    theatre.check(
+        story,
+        lambda here: rules.append(interrupt(here, point, partial(deed, here), is_after=True)),
+        operators=operators,
+    )
     assert all(rule.met for rule in rules), "it never happened"
 
 
@@ -154,7 +149,7 @@ def test_clock_may_be_wrong(theatre: Theatre, minutes: int) -> None:
 
     def arrange(installation: Installation) -> None:
         installation.operator.clock_offset_seconds = minutes * 60
-        rules.append(interrupt(installation, CREATED, kill_leader))
+        rules.append(interrupt(installation, CREATED, installation.operator.kill, is_after=True))
 
     theatre.check(find_story("run_is_stopped_and_started_again"), arrange, operators=2)
     assert all(rule.met for rule in rules), "it never happened"

@@ -2,17 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
 
 import pytest
 
 from tests.localcluster import Component, LocalCluster
 from tests.reliability.installation import Installation
-from tests.reliability.matrix import IS_LONG, Point, Reaching
+from tests.reliability.matrix import IS_LONG, Point
 from tests.reliability.playing import Theatre
-from tests.reliability.proxy import Call
-from tests.reliability.proxy.faults import Notice
+from tests.reliability.points import interrupt
+from tests.reliability.proxy import Rule
 from tests.reliability.story import find_story
 
 LONGER_THAN_A_LEASE_SECONDS = 5.0
@@ -76,18 +75,12 @@ def list_cases() -> list[tuple[str, Point, bool]]:
 
 @pytest.mark.parametrize(("outage", "point", "is_after"), list_cases(), ids=str)
 def test_control_plane_may_end_and_come_back(theatre: Theatre, outage: str, point: Point, is_after: bool) -> None:
-    cluster = theatre.site.cluster
-    disturbances: list[Future[None]] = []
+    outage_here = partial(OUTAGES[outage], theatre.site.cluster)
+    rules: list[Rule] = []
 
     def arrange(installation: Installation) -> None:
-        nonlocal disturbances
-        disturbances = installation.disturbances
-
-        def begin(_: Call) -> None:
-            installation.disturb(partial(OUTAGES[outage], cluster))
-
-        installation.operator.proxy.rules.add(Reaching(point), Notice(begin, is_after=is_after), times=1)
+        rules.append(interrupt(installation, point, outage_here, is_after=is_after))
 
     story = find_story("run_is_stopped_and_started_again")
     theatre.check(story, arrange, patience_seconds=OUTAGE_PATIENCE_SECONDS)
-    assert disturbances, "it never happened"
+    assert all(rule.met for rule in rules), "it never happened"
