@@ -3,8 +3,9 @@
 In pieces, so that nobody's scanner takes them for a secret: they were never one.
 """
 
-import base64
 from typing import Any
+
+from tests.security.tokens.forging import encode_part
 
 _PRINTED_HEADER = '{"alg":"HS256","typ":"JWT"}'
 _PRINTED = {
@@ -40,10 +41,6 @@ DESCRIBED_CLAIMS: dict[str, Any] = {
 def build_printed_tokens() -> dict[str, str]:
     """Return the keys in the documentation's examples, by their SHA-256."""
     return {
-        digest: ".".join([*(_encode(part) for part in (_PRINTED_HEADER, claims)), signature])
+        digest: ".".join([*(encode_part(part.encode()) for part in (_PRINTED_HEADER, claims)), signature])
         for digest, (claims, signature) in _PRINTED.items()
     }
-
-
-def _encode(part: str) -> str:
-    return base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode()
