@@ -84,8 +84,12 @@ def run_all(cases: Sequence[Case]) -> None:
     chosen = [case for case in cases if ONLY in case.name and (IS_LONG or ONLY or not case.is_long)]
     if not chosen:
         pytest.skip("none of these cases belongs to the short form")
+    failures = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        failures = [failure for failure in pool.map(_run, chosen) if failure]
+        for case, failure in zip(chosen, pool.map(_run, chosen), strict=True):
+            if failure:
+                failures.append(failure)
+                print(f"failed, and told of below: {case.name}", flush=True)
     print(f"{len(chosen) - len(failures)} of {len(chosen)} cases held ({len(cases)} in the long form)")
     assert failures == [], f"{len(failures)} of {len(chosen)} cases failed:\n\n" + "\n\n".join(failures)
 

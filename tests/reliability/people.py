@@ -1,5 +1,7 @@
 """People with kubectl, GitOps controllers, and the cluster's own ways with pods and quotas."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 from tests.localcluster import LocalCluster
 from tests.reliability.history import RunKey, find_outcome
 from tests.reliability.kube import KubeError
+from tests.reliability.processes import Program
 from tests.reliability.scene import Raw, Scene
 
 POD_PREFIX = "simulated.localcluster"
@@ -91,10 +94,28 @@ class People(Scene):
         def is_gone() -> bool:
             return self.until_done("looked", lambda: self.kube.find("diemjobs", self.namespace, name)) is None
 
+        self.begin_deletion(name, propagation=propagation)
+        self.wait_until(f"{name} is gone", is_gone)
+
+    def begin_deletion(self, name: str, *, propagation: str = "Background") -> None:
+        """Delete a DiemJob, which a finalizer may hold."""
         self.until_done(
             f"{name} is deleted", lambda: self.kube.delete("diemjobs", self.namespace, name, propagation=propagation)
         )
-        self.wait_until(f"{name} is gone", is_gone)
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Let a DiemJob stay although it is deleted, as somebody else's finalizer does, until the block ends."""
+
+        def set_finalizers(finalizers: list[str] | None) -> None:
+            patch = {"metadata": {"finalizers": finalizers}}
+            self.until_done(f"{name} is held", lambda: self.kube.patch("diemjobs", self.namespace, name, patch))
+
+        set_finalizers(["example.com/hold"])
+        try:
+            yield
+        finally:
+            set_finalizers(None)
 
     def delete_jobs(self, name: str, *, propagation: str = "Background") -> None:
         """Delete the Jobs of a DiemJob."""
@@ -138,6 +159,16 @@ class People(Scene):
         """Let the pods of a DiemJob's unfinished Jobs come to their end."""
         steering = {f"{POD_PREFIX}/run-for": "1ms", f"{POD_PREFIX}/exit-code": str(exit_code)}
         self.until_done(f"the pods of {name} end", lambda: self._steer(name, steering))
+
+    @contextmanager
+    def away(self, program: Program) -> Iterator[None]:
+        """Scale one of our processes to none, and back at the end of the block."""
+        program.stop()
+        try:
+            yield
+        finally:
+            program.start()
+        program.wait_ready(within_seconds=self.patience_seconds)
 
     def forbid_jobs(self) -> None:
         """Use up a quota, and return when Jobs are refused: admission hears of it late."""

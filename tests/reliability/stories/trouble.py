@@ -64,6 +64,25 @@ def job_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
 
 
 @story
+def diemjob_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
+    """Something holds a DiemJob that is deleted: nothing is started for it any more, and it takes its run with it."""
+    stage.create(make_diemjob("etl"))
+    stage.start("etl", "held")
+    stage.wait_run("etl", "Running", "held")
+    with stage.held("etl"):
+        stage.begin_deletion("etl")
+        stage.patch("etl", {"state": "running", "run": {"id": "too-late"}})
+        stage.pause(1)
+        assert len(stage.list_jobs("etl")) == 1
+    stage.delete("etl")
+    stage.create(make_diemjob("etl"))
+    stage.start("etl", "next")
+    stage.wait_run("etl", "Running", "next")
+    stage.finish_pods("etl")
+    stage.wait_run("etl", "Completed", "next")
+
+
+@story
 def name_of_the_job_is_taken(stage: Stage) -> None:
     """Somebody else's Job has the name that the next run needs; it is left alone."""
     stage.create(make_diemjob("etl"))
