@@ -68,9 +68,9 @@ class Installation:
         self.api.wait_ready()
         for operator in self.operators:
             operator.wait_ready()
-        eventually("the key is known to the API", self._is_let_in)
+        eventually("the key is known to the API", self.is_let_in)
 
-    def _is_let_in(self) -> bool:
+    def is_let_in(self) -> bool:
         """Whether the key opens the API; what it asks for does not exist."""
         url = f"http://127.0.0.1:{self.api.port}/etl-mgr/api/apijob"
         try:

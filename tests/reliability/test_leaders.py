@@ -8,10 +8,11 @@ import pytest
 
 from tests.reliability.history import History
 from tests.reliability.installation import Installation
-from tests.reliability.matrix import Case, Point, run_all
+from tests.reliability.matrix import IS_LONG, Case, Point, run_all
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Outcome, Theatre, conclude
 from tests.reliability.points import interrupt, list_calls
+from tests.reliability.processes import Program
 from tests.reliability.proxy import Call, Rule
 from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest
 from tests.reliability.story import Story, find_story, list_stories
@@ -141,14 +142,22 @@ def count_leaders(history: History) -> int:
     return len(holders - {None, ""})
 
 
+WHOSE_CLOCK: dict[str, Callable[[Installation], Program]] = {
+    "leader": lambda installation: installation.operators[0],
+    "successor": lambda installation: installation.operators[1],
+    "api": lambda installation: installation.api,
+}
+
+
 @pytest.mark.parametrize("minutes", [-10, 10])
-def test_clock_may_be_wrong(theatre: Theatre, minutes: int) -> None:
-    """The leader's clock is off; it is killed, and one with a right clock goes on."""
+@pytest.mark.parametrize("whose", WHOSE_CLOCK if IS_LONG else ["leader"])
+def test_clock_may_be_wrong(theatre: Theatre, whose: str, minutes: int) -> None:
+    """One clock is off; the leader is killed, and another one goes on."""
 
     rules: list[Rule] = []
 
     def arrange(installation: Installation) -> None:
-        installation.operator.clock_offset_seconds = minutes * 60
+        WHOSE_CLOCK[whose](installation).clock_offset_seconds = minutes * 60
         rules.append(interrupt(installation, CREATED, installation.operator.kill, is_after=True))
 
     theatre.check(find_story("run_is_stopped_and_started_again"), arrange, operators=2)

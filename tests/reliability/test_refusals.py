@@ -4,10 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.reliability.installation import Installation
-from tests.reliability.matrix import Point, long_form, run_all
-from tests.reliability.people import make_diemjob
-from tests.reliability.playing import Theatre, conclude
+from tests.reliability.matrix import Point, run_all
+from tests.reliability.playing import Theatre
 from tests.reliability.points import MakeFault, build_cases
 from tests.reliability.proxy.faults import Delay, LoseRequest, Trickle, refusal
 from tests.reliability.story import Story, list_stories
@@ -35,23 +33,3 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_any_call_may_fail(theatre: Theatre, story: Story, role: str) -> None:
     run_all(build_cases(theatre, story, role, FAULTS, is_short=is_short))
-
-
-@long_form
-def test_run_whose_job_cannot_be_created_can_be_stopped(theatre: Theatre) -> None:
-    """Each POST fails in a way that does not tell whether there is a Job, as while a webhook is broken."""
-
-    def arrange(installation: Installation) -> None:
-        rules = installation.operator.proxy.rules
-        rules.add(lambda call: call.what == "create jobs", LoseRequest(refusal(500)))
-
-    with theatre.stage(patience_seconds=150, arrange=arrange) as stage:
-        stage.create(make_diemjob("etl"))
-        stage.start("etl", "never")
-        stage.wait_run("etl", "Submitted", "never")
-        stage.pause(25)
-        stage.stop("etl")
-        stage.wait_run("etl", "Stopped", "never", reason="StopRequested")
-
-        # The oracle may take nothing else amiss.
-        assert conclude(stage).complaints == ["accepted start never is Stopped and never had a Job"]

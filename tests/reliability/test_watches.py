@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.reliability.installation import Installation
-from tests.reliability.matrix import IS_LONG, Case, run_all
+from tests.reliability.matrix import IS_LONG, Case, long_form, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.proxy import Call
 from tests.reliability.proxy.faults import LoseRequest, refusal
@@ -26,6 +26,7 @@ from tests.reliability.proxy.watches import (
     truncated,
     without_bookmarks,
 )
+from tests.reliability.scene import PATIENCE_SECONDS
 from tests.reliability.story import Story, find_story, list_stories
 
 ALWAYS: dict[str, Callable[[], Fault]] = {
@@ -34,6 +35,7 @@ ALWAYS: dict[str, Callable[[], Fault]] = {
     "disordered": lambda: Watching(reordered(3)),
     "coalesced": lambda: Watching(coalesced(within_seconds=0.5)),
     "without bookmarks": lambda: Watching(without_bookmarks),
+    "told from the beginning again and again": lambda: Rewound(progress=2),
     "ended after each event": lambda: Watching(ended(after=1)),
     "broken after each event": lambda: Watching(ended(after=1, is_reset=True)),
 }
@@ -41,7 +43,6 @@ ALWAYS: dict[str, Callable[[], Fault]] = {
 
 ONCE: dict[str, Callable[[], Fault]] = {
     "frozen for a while": lambda: Watching(frozen(after=2, seconds=10)),
-    "rewound to its beginning": lambda: Rewound(lambda: "1"),
     "ended with 410": lambda: Watching(failed(410, after=2)),
     "ended with 500": lambda: Watching(failed(500, after=2)),
     "ended with 429": lambda: Watching(failed(429, after=2)),
@@ -55,7 +56,7 @@ ONCE: dict[str, Callable[[], Fault]] = {
 """What happens to the first watch of each kind."""
 
 BLIND: dict[str, Callable[[], Fault]] = {
-    "half-open": lambda: Watching(half_open),
+    "half-open": lambda: Watching(half_open()),
     "without deletions": lambda: Watching(dropped(lambda event: event["type"] == "DELETED")),
     "without changes": lambda: Watching(dropped(lambda event: event["type"] == "MODIFIED")),
 }
@@ -64,7 +65,16 @@ BLIND: dict[str, Callable[[], Fault]] = {
 WATCHED = {"operator": ("jobs", "diemjobs", "diemapikeys"), "api": ("diemjobs", "diemapikeys")}
 QUICK_RESYNC = ("--resync=2",)
 
-CHOSEN = {"replayed", "disordered", "broken after each event", "rewound to its beginning", "ended with 410"}
+HALF_OPEN_PATIENCE_SECONDS = 150.0
+"""The API begins a watch anew that has told nothing for 70 seconds, a bookmark's time and some more."""
+
+CHOSEN = {
+    "replayed",
+    "disordered",
+    "broken after each event",
+    "told from the beginning again and again",
+    "ended with 410",
+}
 """What the short form tries; of the last table, half-open."""
 
 
@@ -76,6 +86,7 @@ def check(
     *,
     times: int | None,
     arguments: Sequence[str] = (),
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> None:
     """Play a story with a fault for the watches of one process, of each kind of object for itself."""
     rules: list[Rule] = []
@@ -87,7 +98,7 @@ def check(
             for resource in WATCHED[role]
         )
 
-    theatre.check(story, arrange, arguments=arguments)
+    theatre.check(story, arrange, arguments=arguments, patience_seconds=patience_seconds)
     assert all(rule.met for rule in rules), "a kind of object was not watched"
 
 
@@ -119,3 +130,18 @@ def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str
 def test_what_watches_hide_is_found_by_looking(theatre: Theatre, fault: str) -> None:
     story = find_story("run_is_stopped_and_started_again")
     check(theatre, story, "operator", BLIND[fault], times=None, arguments=QUICK_RESYNC)
+
+
+@long_form
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_api_whose_first_watches_fall_silent_decides_right(theatre: Theatre, after: int) -> None:
+    """What it decides rests on the API server; what it tells is right again once the watches have begun anew."""
+    story = find_story("run_is_stopped_and_started_again")
+    check(
+        theatre,
+        story,
+        "api",
+        lambda: Watching(half_open(after=after)),
+        times=1,
+        patience_seconds=HALF_OPEN_PATIENCE_SECONDS,
+    )

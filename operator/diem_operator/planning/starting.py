@@ -27,9 +27,6 @@ _PERMANENT_OUTCOMES = {PostOutcome.REJECTED: reasons.JOB_REJECTED, PostOutcome.N
 _PATIENT_FAILURES = 6
 """Up to so many POSTs are made for a run that is no longer wanted; that is some 20 seconds."""
 
-REQUEST_TIMEOUT_SECONDS = 70.0
-"""The API server ends a request after 60 seconds unless it is told otherwise."""
-
 
 def settle_unknown_post(world: World) -> Step | None:
     """Find out what became of a POST of unknown outcome: repeat it, or wait until nothing can come of it any more."""
@@ -39,8 +36,8 @@ def settle_unknown_post(world: World) -> Step | None:
     if any(job.run_id == attempt.request.id for job in world.owned):
         return None
     if attempt.failures >= _PATIENT_FAILURES and not _is_wanted(world, attempt.request):
-        if attempt.age_seconds < REQUEST_TIMEOUT_SECONDS:
-            return Wait(seconds=REQUEST_TIMEOUT_SECONDS - attempt.age_seconds)
+        if attempt.arrives_for_seconds > 0:
+            return Wait(seconds=attempt.arrives_for_seconds)
         return None if world.is_live else ObserveLive(reason=f"whether run {attempt.request.id} has a Job is unknown")
     return _retry(world, attempt) or CreateJob(request=attempt.request, manifest=attempt.manifest)
 
@@ -76,10 +73,18 @@ def _find_next_step(world: World, request: StartRequest) -> Step:
     if world.has_jobs_of_older_uid or world.has_unfinished_job:
         message = "Jobs of an earlier run are still being removed"
         return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait()
-    if world.has_unknown_post_of_older_uid:
-        return ObserveLive(reason="a deleted DiemJob of this name may have a Job")
+    if world.older_unknown_post is not None:
+        return _settle_older_post(world, world.older_unknown_post, request)
     again = None if attempt is None else _retry(world, attempt)
     return again or CreateJob(request=request, manifest=_build_manifest(world, request))
+
+
+def _settle_older_post(world: World, attempt: Attempt, request: StartRequest) -> Step:
+    """Find out what became of the POST for a deleted DiemJob, once nothing can come of it any more."""
+    if attempt.arrives_for_seconds <= 0 or not world.is_live:
+        return ObserveLive(reason="a deleted DiemJob of this name may have a Job")
+    message = "the Job of a deleted DiemJob of this name may still be made, for a minute or so"
+    return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait(seconds=attempt.arrives_for_seconds)
 
 
 def _find_problems(world: World, request: StartRequest) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from diem_operator.model.names import RunId
 from diem_operator.planning.ids import is_seen
 from diem_operator.planning.rules import StartRequest, find_due_start, find_live_run, find_superseding_start
 
+REQUEST_TIMEOUT_SECONDS = 70.0
+"""The API server ends a request after 60 seconds unless it is told otherwise."""
+
 
 class PostOutcome(StrEnum):
     """What is known of the last POST of a Job.
@@ -59,6 +62,11 @@ class Attempt(Resource, frozen=True, kw_only=True):
         """Whether it may have made a Job, and may not."""
         return self.outcome is PostOutcome.UNKNOWN
 
+    @property
+    def arrives_for_seconds(self) -> float:
+        """How much longer it may make a Job that no read shows yet; not positive once it cannot."""
+        return REQUEST_TIMEOUT_SECONDS - self.age_seconds
+
 
 class Inspection(Resource, frozen=True, kw_only=True):
     """Why a Job's pods are not there, or that one is, as looked up at `at`; only for that Job.
@@ -82,8 +90,8 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         diemjob: as read; its resourceVersion is the precondition of what is written.
         jobs: every known Job that a DiemJob of this name owns, whatever that DiemJob's uid.
         attempt: see Attempt.
-        has_unknown_post_of_older_uid: whether the last POST for a deleted DiemJob of this name may have made a Job, and
-            no live read has shown yet.
+        older_unknown_post: the last POST for a deleted DiemJob of this name, if it may have made a Job or may yet, and
+            no live read has settled that.
         inspection: see Inspection.
         is_being_inspected: whether another look at the pods has been asked for and is not over.
         is_live: whether diemjob and jobs were read from the API server after the decision before this one, so that
@@ -95,7 +103,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
     now: datetime
     jobs: tuple[Job, ...] = ()
     attempt: Attempt | None = None
-    has_unknown_post_of_older_uid: bool = False
+    older_unknown_post: Attempt | None = None
     inspection: Inspection | None = None
     is_being_inspected: bool = False
     is_live: bool = False

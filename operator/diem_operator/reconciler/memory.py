@@ -4,11 +4,13 @@ Losing it costs nothing but a question to the API server: see the run rules on u
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from diem_operator.model.diemjob import DiemJobStatus, Phase
+from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import Uid
 from diem_operator.planning.ids import is_seen
@@ -59,10 +61,11 @@ class Memory:
         known = self._recollections.get(key)
         return known if known is not None and known.uid == uid else Recollection(uid=uid)
 
-    def has_unknown_post_of_other(self, key: ObjectKey, uid: Uid) -> bool:
-        """Whether another DiemJob of this name had a POST of unknown outcome, and its Jobs were not read since."""
+    def find_unknown_post_of_other(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> Attempt | None:
+        """Return the POST of unknown outcome that another DiemJob of this name had, if no read has settled it since."""
         known = self._recollections.get(key)
-        return known is not None and known.uid != uid and known.is_unknown
+        is_of_other = known is not None and known.uid != uid and known.is_unknown
+        return known.find_attempt(now_seconds=now_seconds) if known is not None and is_of_other else None
 
     def note_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
         """Remember the outcome of a POST."""
@@ -99,10 +102,20 @@ class Memory:
         if known is not None and not known.is_unknown:
             del self._recollections[key]
 
-    def note_read(self, key: ObjectKey, uid: Uid) -> None:
-        """Forget other DiemJobs of this name: what Jobs they have left is known from here on."""
+    def note_jobs(self, key: ObjectKey, uid: Uid, jobs: Iterable[Job]) -> None:
+        """Forget the one POST for another DiemJob of this name if its Job is among these: nothing more comes of it."""
         known = self._recollections.get(key)
-        if known is not None and known.uid != uid:
+        if known is None or known.uid == uid or known.attempt is None or known.attempt.failures > 1:
+            return
+        run = known.uid, known.attempt.request.id
+        if any(job.owner is not None and (job.owner.uid, job.run_id) == run for job in jobs):
+            del self._recollections[key]
+
+    def note_read(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> None:
+        """Forget other DiemJobs of this name, whose Jobs are known now, unless a POST for one may yet arrive."""
+        known = self._recollections.get(key)
+        post = self.find_unknown_post_of_other(key, uid, now_seconds=now_seconds)
+        if known is not None and known.uid != uid and (post is None or post.arrives_for_seconds <= 0):
             del self._recollections[key]
 
     def clear(self) -> None:

@@ -72,12 +72,17 @@ class Observer:
             return None
         # The write that told it may have had no answer, and the watch brought it.
         self._memory.settle(key, diemjob.metadata.uid, diemjob.status)
+        jobs = self._store.find_jobs(key)
+        self._memory.note_jobs(key, diemjob.metadata.uid, jobs)
         recollection = self._memory.find(key, diemjob.metadata.uid)
+        now_seconds = self._steady_seconds()
         return World(
             diemjob=diemjob,
-            jobs=self._store.find_jobs(key),
-            attempt=recollection.find_attempt(now_seconds=self._steady_seconds()),
-            has_unknown_post_of_older_uid=self._memory.has_unknown_post_of_other(key, diemjob.metadata.uid),
+            jobs=jobs,
+            attempt=recollection.find_attempt(now_seconds=now_seconds),
+            older_unknown_post=self._memory.find_unknown_post_of_other(
+                key, diemjob.metadata.uid, now_seconds=now_seconds
+            ),
             inspection=recollection.inspection,
             is_being_inspected=key in self._to_inspect,
             is_live=is_live,
@@ -127,7 +132,7 @@ class Observer:
         await self._read_jobs(key, diemjob)
         self._doubtful.discard(key)
         if diemjob is not None:
-            self._memory.note_read(key, diemjob.metadata.uid)
+            self._memory.note_read(key, diemjob.metadata.uid, now_seconds=self._steady_seconds())
 
     def doubt(self, key: ObjectKey) -> None:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""

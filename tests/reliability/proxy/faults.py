@@ -156,6 +156,28 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Straggle:
+    """The client's connection ends; the API server hears of it, too, but only when the test lets it."""
+
+    _released: threading.Event = field(default_factory=threading.Event)
+    _under_way: list[asyncio.Future[Answer | Stream]] = field(default_factory=list)
+
+    async def handle(self, forwarding: Forwarding) -> Outgoing:
+        self._under_way.append(asyncio.ensure_future(self._pass_on(forwarding)))
+        return Reset()
+
+    async def _pass_on(self, forwarding: Forwarding) -> Answer | Stream:
+        await asyncio.to_thread(self._released.wait)
+        return await forwarding.ask()
+
+    def release(self) -> None:
+        self._released.set()
+
+    def __str__(self) -> str:
+        return "arrived after its client had gone"
+
+
+@dataclass(frozen=True)
 class Notice:
     """Nothing happens to it, but the test is told of it just before it is passed on, or just after."""
 

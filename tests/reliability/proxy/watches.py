@@ -33,18 +33,29 @@ class Watching:
         return f"watch {self.way.__qualname__.split('.')[0]}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rewound:
-    """The watch begins at an older resourceVersion than was asked for: what was told is told again."""
+    """Each watch but the first goes back to where that began, and ends a few events beyond the end of the last one.
 
-    resource_version: Callable[[], str]
+    Attributes:
+        progress: how many more events each one tells.
+    """
+
+    progress: int
+    _beginning: str = ""
+    _count: int = 0
 
     async def handle(self, forwarding: Forwarding) -> Outgoing:
-        query = {**forwarding.call.query, "resourceVersion": self.resource_version()}
-        return await forwarding.ask(replace(forwarding.call, query=query))
+        self._beginning = self._beginning or forwarding.call.query["resourceVersion"]
+        self._count += 1
+        query = {**forwarding.call.query, "resourceVersion": self._beginning}
+        answer = await forwarding.ask(replace(forwarding.call, query=query))
+        if isinstance(answer, Answer):
+            return answer
+        return replace(answer, chunks=ended(after=self._count * self.progress)(answer.chunks))
 
     def __str__(self) -> str:
-        return "watch rewound"
+        return f"watch rewound, time {self._count}"
 
 
 def frozen(*, after: int, seconds: float) -> Way:
@@ -53,19 +64,17 @@ def frozen(*, after: int, seconds: float) -> Way:
     async def freeze(events: Lines) -> Lines:
         count = 0
         async for event in events:
-            yield event
-            count += 1
             if count == after:
                 await asyncio.sleep(seconds)
+            yield event
+            count += 1
 
     return freeze
 
 
-async def half_open(events: Lines) -> Lines:
-    """The connection stays, and nothing comes any more."""
-    await asyncio.Event().wait()
-    async for event in events:
-        yield event
+def half_open(*, after: int = 0) -> Way:
+    """The connection stays, and after some events nothing comes any more."""
+    return frozen(after=after, seconds=float("inf"))
 
 
 def dropped(is_dropped: Choice) -> Way:

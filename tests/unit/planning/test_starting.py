@@ -11,9 +11,8 @@ from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.plan import plan
 from diem_operator.planning.rules import StartRequest
-from diem_operator.planning.starting import REQUEST_TIMEOUT_SECONDS
 from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive, Step, Wait
-from diem_operator.planning.world import Attempt, PostOutcome, World
+from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, PostOutcome, World
 from tests.builders import (
     NAME,
     NOW,
@@ -263,10 +262,22 @@ def test_job_that_is_there_after_all_is_followed() -> None:
 
 
 def test_job_that_a_deleted_diemjob_may_have_is_looked_for_first() -> None:
-    world = make_world(make_wanted(), has_unknown_post_of_older_uid=True)
+    world = make_world(make_wanted(), older_unknown_post=make_unknown(age_seconds=REQUEST_TIMEOUT_SECONDS))
 
     assert isinstance(plan(world), ObserveLive)
-    assert isinstance(plan(msgspec.structs.replace(world, has_unknown_post_of_older_uid=False)), CreateJob)
+    assert isinstance(plan(msgspec.structs.replace(world, older_unknown_post=None)), CreateJob)
+
+
+def test_job_that_a_deleted_diemjob_may_still_get_is_waited_for() -> None:
+    """A look proves nothing yet: a request may arrive after it."""
+    post = make_unknown(age_seconds=REQUEST_TIMEOUT_SECONDS - 20)
+    world = make_world(make_wanted(), older_unknown_post=post, is_live=True)
+
+    status = plan_status(world)
+    assert status.run is not None
+    assert (status.run.phase, status.run.reason) == (Phase.SUBMITTED, reasons.WAITING_FOR_OLD_JOBS)
+
+    assert plan(make_world(make_wanted(status), older_unknown_post=post, is_live=True)) == Wait(seconds=20)
 
 
 def test_post_of_unknown_outcome_is_repeated_unchanged_whatever_the_spec_says_by_then() -> None:

@@ -10,10 +10,10 @@ from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.rules import StartRequest
 from diem_operator.planning.statuses import with_run
-from diem_operator.planning.world import Attempt, Inspection, PostOutcome
+from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, Inspection, PostOutcome
 from diem_operator.reconciler.memory import MAX_RETRY_SECONDS, Memory
 from diem_operator.reconciler.posting import PostResult
-from tests.builders import NOW, UID
+from tests.builders import NOW, UID, make_job
 
 KEY = ObjectKey(namespace="team-a", name="nightly-load")
 OTHER_UID = Uid("other")
@@ -176,14 +176,41 @@ def test_only_a_post_of_unknown_outcome_outlives_its_diemjob(outcome: PostOutcom
     memory = make_memory()
     memory.note_post(KEY, UID, make_result(outcome), now_seconds=0)
 
-    memory.forget(KEY)
-    assert memory.has_unknown_post_of_other(KEY, OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
-    assert not memory.has_unknown_post_of_other(KEY, UID)
+    def is_remembered(uid: Uid) -> bool:
+        return memory.find_unknown_post_of_other(KEY, uid, now_seconds=5) is not None
 
-    memory.note_read(KEY, UID)
-    assert memory.has_unknown_post_of_other(KEY, OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
-    memory.note_read(KEY, OTHER_UID)
-    assert not memory.has_unknown_post_of_other(KEY, OTHER_UID)
+    memory.forget(KEY)
+    assert is_remembered(OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
+    assert not is_remembered(UID)
+
+    memory.note_read(KEY, UID, now_seconds=REQUEST_TIMEOUT_SECONDS)
+    assert is_remembered(OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
+    memory.note_read(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS)
+    assert not is_remembered(OTHER_UID)
+
+
+@pytest.mark.parametrize(("posts", "is_settled"), [(1, True), (2, False)])
+def test_job_that_is_there_settles_the_one_post_for_it(posts: int, *, is_settled: bool) -> None:
+    """Of two, the other may still arrive once that Job is gone."""
+    memory = make_memory()
+    for _ in range(posts):
+        memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+
+    memory.note_jobs(KEY, OTHER_UID, [make_job("r2")])
+    assert memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=0) is not None
+    memory.note_jobs(KEY, OTHER_UID, [make_job("r1")])
+    assert (memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=0) is None) is is_settled
+
+
+def test_read_settles_nothing_while_a_post_may_still_arrive() -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+
+    memory.note_read(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS - 1)
+
+    post = memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS - 1)
+    assert post is not None
+    assert post.arrives_for_seconds == 1
 
 
 def test_forgotten_and_cleared_memories_are_gone() -> None:

@@ -1,0 +1,50 @@
+"""A Job is gone, and the watch does not tell, as when the API server is restarted just then.
+
+A stopped run was called Stopping until the next comparison with a list, up to five minutes later.
+"""
+
+from tests.reliability.playing import Theatre, conclude
+from tests.reliability.proxy.watches import Watching, dropped
+from tests.reliability.stage import Stage, make_diemjob
+
+
+def hide_deletions(stage: Stage) -> None:
+    """Let the operator never hear that a Job is gone."""
+    fault = Watching(dropped(lambda event: event["type"] == "DELETED"))
+    rule = stage.installation.operator.proxy.rules.add(lambda call: call.what == "watch jobs", fault)
+    break_connections(stage)
+    stage.wait_until("Jobs are watched anew", lambda: bool(rule.met))
+
+
+def break_connections(stage: Stage) -> None:
+    """Let the operator lose every connection, and have others at once."""
+    proxy = stage.installation.operator.proxy
+    proxy.cut()
+    stage.pause(0.5)
+    proxy.mend()
+
+
+def test_stop_takes_effect_within_seconds(theatre: Theatre) -> None:
+    with theatre.stage(patience_seconds=20) as stage:
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "first")
+        stage.wait_run("etl", "Running", "first")
+        hide_deletions(stage)
+        stage.stop("etl")
+        stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
+
+        assert conclude(stage).complaints == []
+
+
+def test_job_deleted_by_hand_is_missed_once_the_watch_begins_anew(theatre: Theatre) -> None:
+    with theatre.stage(patience_seconds=20) as stage:
+        stage.create(make_diemjob("etl"))
+        stage.start("etl", "first")
+        stage.wait_run("etl", "Running", "first")
+        hide_deletions(stage)
+        stage.delete_jobs("etl")
+        stage.wait_until("its Job is gone", lambda: stage.list_jobs("etl") == [])
+        break_connections(stage)
+        stage.wait_run("etl", "Failed", "first", reason="JobDeleted")
+
+        assert conclude(stage).complaints == []
