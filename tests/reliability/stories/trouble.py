@@ -67,13 +67,14 @@ def job_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
 def diemjob_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
     """Something holds a DiemJob that is deleted: nothing is started for it any more, and it takes its run with it."""
     stage.create(make_diemjob("etl"))
-    stage.start("etl", "held")
+    held = stage.start("etl", "held")["run"]["id"]
     stage.wait_run("etl", "Running", "held")
     with stage.held("etl"):
         stage.begin_deletion("etl")
         stage.patch("etl", {"state": "running", "run": {"id": "too-late"}})
         stage.pause(1)
-        assert len(stage.list_jobs("etl")) == 1
+        names = [job["metadata"]["name"] for job in stage.list_jobs("etl")]
+        assert names == [stage.find_job_name("etl", held)]
     stage.delete("etl")
     stage.create(make_diemjob("etl"))
     stage.start("etl", "next")
