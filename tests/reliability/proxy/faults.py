@@ -66,16 +66,17 @@ class LoseReply:
 
 @dataclass(frozen=True)
 class Delay:
-    """It arrives late."""
+    """It is carried out at once, and the answer comes late; for a request that arrives late there is `Straggle`."""
 
     seconds: float
 
     async def handle(self, forwarding: Forwarding) -> Outgoing:
+        answer = await forwarding.ask()
         await asyncio.sleep(self.seconds)
-        return await forwarding.ask()
+        return answer
 
     def __str__(self) -> str:
-        return f"delayed {self.seconds} s"
+        return f"answered after {self.seconds} s"
 
 
 @dataclass(frozen=True)
