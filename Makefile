@@ -68,7 +68,7 @@ e2e: $(VENV) ## only the tests on real nodes: the image, the chart's whole life 
 # LONG=1 plays every story under every fault; CASE=TEXT only the cases with this in their names, as failures print them.
 .PHONY: reliability
 reliability: $(VENV) ## faults on a real API server, the histories of the simulation; LONG=1 for hours of them, CASE=… for one
-	$(if $(LONG),DIEM_RELIABILITY=long) $(if $(CASE),DIEM_RELIABILITY_CASE='$(CASE)') $(BIN)/pytest tests/reliability -rfE $(if $(CASE),,tests/simulation)
+	$(if $(LONG),DIEM_RELIABILITY=long) $(if $(CASE),DIEM_RELIABILITY_CASE='$(CASE)') $(BIN)/pytest tests/reliability -rfE $(if $(CASE),-m matrix,tests/simulation)
 
 # Timings are printed, never asserted. Nothing else should run on the machine.
 .PHONY: bench bench-quick

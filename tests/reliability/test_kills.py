@@ -23,12 +23,14 @@ def is_short(story: Story, point: Point, _: str) -> bool:
     return story.name in CHOSEN and point.what == "create jobs"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("role", ["operator", "api"])
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_process_may_die_at_any_call(theatre: Theatre, story: Story, role: str) -> None:
     run_all(build_cases(theatre, story, role, FAULTS, is_short=is_short))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("role", ["operator", "api"])
 def test_process_may_die_at_any_call_of_its_start(theatre: Theatre, role: str) -> None:
     def is_short(_: Story, point: Point, __: str) -> bool:

@@ -98,6 +98,7 @@ def build_cases(theatre: Theatre, story: Story) -> list[Case]:
     ]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_leader_may_be_lost_at_any_time(theatre: Theatre, story: Story) -> None:
     run_all(build_cases(theatre, story))

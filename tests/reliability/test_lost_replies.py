@@ -27,6 +27,7 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
     return is_chosen and point.nth == 1 and fault in {"reply lost by a reset", "reply replaced by 500"}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("role", ["operator", "api"])
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_answer_to_any_write_may_be_lost(theatre: Theatre, story: Story, role: str) -> None:

@@ -29,6 +29,7 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
     return is_chosen and point.nth == 1 and fault in {"refused with 429", "failed with 503"}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("role", ["operator", "api"])
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_any_call_may_fail(theatre: Theatre, story: Story, role: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.integration.conftest import CRDS
 from tests.integration.manifests import FieldPath, with_field
 from tests.localcluster import LocalCluster
+from tests.reliability.history import list_runs
 from tests.reliability.installation import KEY, make_key
 from tests.reliability.kube import KubeError, Raw
 from tests.reliability.people import make_diemjob
@@ -56,15 +57,17 @@ class Field:
         return ".".join(map(str, self.path))
 
 
+ACCOUNTED_AT_ONCE = Field(
+    ("run",),
+    {"id": "asked-for", "targetUID": "another", "requestedBy": "a", "requestedAt": "now", "parameters": {"A": "1"}},
+    {"id": "asked-for-too", "stop": {"requestedBy": "b", "requestedAt": "later"}},
+    {"id": "asked-for", "stop": "yes"},
+)
+
 FIELDS = [
     Field(("state",), "stopped", "stopped", "paused"),
     Field(("run",), {"id": "asked-for"}, {"id": "asked-for-too"}, {"id": "x" * 129}),
-    Field(
-        ("run",),
-        {"id": "asked-for", "targetUID": "another", "requestedBy": "a", "requestedAt": "now", "parameters": {"A": "1"}},
-        {"id": "asked-for", "stop": {"requestedBy": "b", "requestedAt": "later"}},
-        {"id": "asked-for", "stop": "yes"},
-    ),
+    ACCOUNTED_AT_ONCE,
     Field(("parameters",), [{"name": "DAY"}], [{"name": "DAY", "default": "1"}, {"name": "CITY"}], [{"name": "day"}]),
     Field(
         ("parameters",),
@@ -208,11 +211,13 @@ def test_fields_come_and_go_without_a_trace(theatre: Theatre, is_running: bool) 
 
 
 def test_requests_that_are_taken_back_before_anything_runs_leave_no_trace(theatre: Theatre) -> None:
+    """But for those that are over at once: one for another DiemJob, and one that is stopped; the history has them."""
     manifest = make_diemjob("etl")
     with theatre.stage() as stage:
         apply(stage, manifest)
         for field in FIELDS:
-            go_through(stage, manifest, field)
+            if field is not ACCOUNTED_AT_ONCE:
+                go_through(stage, manifest, field)
 
         assert conclude(stage).complaints == []
 
@@ -258,3 +263,15 @@ def describe_key(stage: Stage) -> dict[str, Any]:
         del condition["lastTransitionTime"]
     secret = stage.kube.get("secrets", stage.namespace, status["secretName"])
     return {"spec": key["spec"], "status": status, "secret": (secret["metadata"]["uid"], secret["data"])}
+
+
+def test_requests_that_are_over_at_once_are_accounted_for_and_start_nothing(theatre: Theatre) -> None:
+    with theatre.stage() as stage:
+        apply(stage, make_diemjob("etl"))
+        for value in (ACCOUNTED_AT_ONCE.added, ACCOUNTED_AT_ONCE.changed):
+            apply(stage, ACCOUNTED_AT_ONCE.put(make_diemjob("etl"), value))
+
+        runs = {run["id"]: (run["phase"], run["reason"]) for run in list_runs(stage.status_of("etl"))}
+        assert runs == {"asked-for": ("Stopped", "RestoredRequest"), "asked-for-too": ("Stopped", "NeverStarted")}
+        assert stage.list_jobs("etl") == []
+        assert conclude(stage).complaints == []

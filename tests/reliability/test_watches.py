@@ -120,6 +120,7 @@ def build_cases(theatre: Theatre, story: Story, role: str) -> list[Case]:
     ]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("role", ["operator", "api"])
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str) -> None:

@@ -1,6 +1,7 @@
 """What the leader remembers of one DiemJob between two looks at it, and what no object of the cluster can tell.
 
-Losing it costs nothing but a question to the API server: see the run rules on unknown outcomes.
+Losing it costs a question to the API server: see the run rules on unknown outcomes. Only that a lost POST for a deleted
+DiemJob may still arrive can then not be known.
 """
 
 import random

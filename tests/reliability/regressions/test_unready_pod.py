@@ -6,7 +6,7 @@ Its run was ended by `startDeadlineSeconds`, although it had started in time.
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.stage import Stage, make_diemjob
 
-DEADLINE_SECONDS = 3
+DEADLINE_SECONDS = 8
 
 
 def run_without_being_ready(stage: Stage) -> bool:
