@@ -3,6 +3,7 @@
 A stopped run was called Stopping until the next comparison with a list, up to five minutes later.
 """
 
+from tests.reliability.matrix import long_form
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.proxy.watches import Watching, dropped
 from tests.reliability.stage import Stage, make_diemjob
@@ -36,6 +37,7 @@ def test_stop_takes_effect_within_seconds(theatre: Theatre) -> None:
         assert conclude(stage).complaints == []
 
 
+@long_form
 def test_job_deleted_by_hand_is_missed_once_the_watch_begins_anew(theatre: Theatre) -> None:
     with theatre.stage(patience_seconds=20) as stage:
         stage.create(make_diemjob("etl"))

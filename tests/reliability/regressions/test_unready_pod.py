@@ -24,7 +24,7 @@ def test_run_whose_pod_is_not_ready_in_time_goes_on(theatre: Theatre) -> None:
         stage.create(make_diemjob("etl", pod={"start-after": "never"}, startDeadlineSeconds=DEADLINE_SECONDS))
         stage.start("etl", "first")
         stage.wait_until("its pod runs", lambda: run_without_being_ready(stage))
-        stage.pause(2 * DEADLINE_SECONDS)
+        stage.pause(DEADLINE_SECONDS + 3)
         assert stage.status_of("etl")["run"]["phase"] in {"Pending", "Running"}
         stage.finish_pods("etl")
         stage.wait_run("etl", "Completed", "first")
