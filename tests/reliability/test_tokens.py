@@ -1,9 +1,12 @@
 """The token of a process ends or is replaced while it works."""
 
+from http import HTTPStatus
+
 import pytest
 
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre, conclude
+from tests.reliability.proxy.faults import LoseRequest, refusal
 
 
 @pytest.mark.parametrize("role", ["operator", "api"])
@@ -16,10 +19,15 @@ def test_token_that_is_refused_is_read_again(theatre: Theatre, role: str) -> Non
         stage.start("etl", "first")
         stage.wait_run("etl", "Running", "first")
         file.write_text("expired")
-        program.proxy.cut()
-        stage.finish_pods("etl")
-        program.proxy.mend()
-        stage.pause(3)
+        # Once refused, it reads the file, and then the API server itself refuses what stands there.
+        with program.proxy.rules.during(lambda _: True, LoseRequest(refusal(401))):
+            program.proxy.cut()
+            stage.finish_pods("etl")
+            program.proxy.mend()
+            stage.pause(2)
+        stage.pause(2)
+        refused = [each for each in program.proxy.exchanges if each.status == HTTPStatus.UNAUTHORIZED]
+        assert refused, "the bad token was never read"
         file.write_text(good)
         stage.wait_run("etl", "Completed", "first")
         stage.start("etl", "second")
