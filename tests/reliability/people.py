@@ -69,9 +69,9 @@ class People(Scene):
 
         self.until_done(f"{name} is created", create_once)
 
-    def reapply(self, manifest: Raw) -> None:
+    def reapply(self, manifest: Raw, *, resource: str = "diemjobs") -> None:
         """Apply a manifest, as GitOps does every few minutes."""
-        self.until_done("a manifest is applied", lambda: self.kube.apply("diemjobs", self.namespace, manifest))
+        self.until_done("a manifest is applied", lambda: self.kube.apply(resource, self.namespace, manifest))
 
     def set_state(self, name: str, state: str) -> None:
         self.patch(name, {"state": state})

@@ -48,9 +48,9 @@ class Scene:
 
     # Looking
 
-    def read(self, name: str) -> Raw:
-        """Return a DiemJob."""
-        return self.until_done(f"{name} is read", lambda: self.kube.get("diemjobs", self.namespace, name))
+    def read(self, name: str, *, resource: str = "diemjobs") -> Raw:
+        """Return a DiemJob, or an object of another kind."""
+        return self.until_done(f"{name} is read", lambda: self.kube.get(resource, self.namespace, name))
 
     def status_of(self, name: str) -> Raw:
         """Return its status; empty where there is none."""
@@ -81,12 +81,12 @@ class Scene:
         if reason is not None:
             assert self.status_of(name)["run"]["reason"] == reason
 
-    def wait_answered(self, name: str) -> None:
+    def wait_answered(self, name: str, *, resource: str = "diemjobs") -> None:
         """Return when the operator has answered the spec as it is."""
 
         def is_answered() -> bool:
-            diemjob = self.read(name)
-            return bool(diemjob.get("status", {}).get("observedGeneration") == diemjob["metadata"]["generation"])
+            found = self.read(name, resource=resource)
+            return bool(found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"])
 
         self.wait_until(f"the spec of {name} is answered", is_answered)
 

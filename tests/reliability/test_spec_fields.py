@@ -5,7 +5,7 @@ No change of a description may start, stop or touch a run; only `state` and `run
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +165,16 @@ def describe(stage: Stage) -> dict[str, Any]:
     return {"spec": diemjob["spec"], "status": forget_generations(diemjob["status"]), "jobs": sorted(jobs)}
 
 
+def describe_key(stage: Stage) -> dict[str, Any]:
+    """Return everything that must be as before; when a condition last changed may differ."""
+    key = stage.read(KEY, resource="diemapikeys")
+    status = forget_generations(key["status"])
+    for condition in status["conditions"]:
+        del condition["lastTransitionTime"]
+    secret = stage.kube.get("secrets", stage.namespace, status["secretName"])
+    return {"spec": key["spec"], "status": status, "secret": (secret["metadata"]["uid"], secret["data"])}
+
+
 def forget_generations(status: Raw) -> Raw:
     """Return a status without the generations that it is about."""
     status = copy.deepcopy(status)
@@ -173,23 +183,28 @@ def forget_generations(status: Raw) -> Raw:
     return status
 
 
-def apply(stage: Stage, manifest: Raw) -> None:
-    stage.reapply(manifest)
-    stage.wait_answered("etl")
+LOOKS: Mapping[str, Callable[[Stage], dict[str, Any]]] = {"diemjobs": describe, "diemapikeys": describe_key}
 
 
-def go_through(stage: Stage, manifest: Raw, field: Field) -> None:
+def apply(stage: Stage, manifest: Raw, *, resource: str = "diemjobs") -> None:
+    """Apply a manifest, and return when the operator has answered it."""
+    stage.reapply(manifest, resource=resource)
+    stage.wait_answered(manifest["metadata"]["name"], resource=resource)
+
+
+def go_through(stage: Stage, manifest: Raw, field: Field, *, resource: str = "diemjobs") -> None:
     """Let a field live its life."""
-    before = describe(stage)
+    look = LOOKS[resource]
+    before = look(stage)
     for value in (field.added, field.changed):
         if value is not None:
-            apply(stage, field.put(manifest, value))
+            apply(stage, field.put(manifest, value), resource=resource)
     with pytest.raises(KubeError, match=REFUSED):
-        stage.kube.apply("diemjobs", stage.namespace, field.put(manifest, field.invalid))
-    stage.wait_answered("etl")
-    apply(stage, manifest)
+        stage.kube.apply(resource, stage.namespace, field.put(manifest, field.invalid))
+    stage.wait_answered(manifest["metadata"]["name"], resource=resource)
+    apply(stage, manifest, resource=resource)
 
-    assert describe(stage) == before, field
+    assert look(stage) == before, field
 
 
 @pytest.mark.parametrize("is_running", [False, True], ids=["run-over", "run-live"])
@@ -228,41 +243,12 @@ def test_fields_of_a_key_come_and_go_without_a_trace(theatre: Theatre) -> None:
         stage.create(make_diemjob("etl"))
         stage.wait_answered("etl")
         manifest = make_key(KEY)
-        apply_key(stage, manifest)
+        apply(stage, manifest, resource="diemapikeys")
         for field in KEY_FIELDS:
-            before = describe_key(stage)
-            for value in (field.added, field.changed):
-                if value is not None:
-                    apply_key(stage, field.put(manifest, value))
-            with pytest.raises(KubeError, match=REFUSED):
-                stage.kube.apply("diemapikeys", stage.namespace, field.put(manifest, field.invalid))
-            apply_key(stage, manifest)
-
-            assert describe_key(stage) == before, field
+            go_through(stage, manifest, field, resource="diemapikeys")
         stage.wait_until("the key is known to be as it was", stage.installation.is_let_in)
         stage.start("etl", "first")
         stage.wait_run("etl", "Running", "first")
-
-
-def apply_key(stage: Stage, manifest: Raw) -> None:
-    """Apply a key, and return when the operator has answered it."""
-    stage.kube.apply("diemapikeys", stage.namespace, manifest)
-
-    def is_answered() -> bool:
-        key = stage.kube.get("diemapikeys", stage.namespace, KEY)
-        return bool(key.get("status", {}).get("observedGeneration") == key["metadata"]["generation"])
-
-    stage.wait_until("the key is answered", is_answered)
-
-
-def describe_key(stage: Stage) -> dict[str, Any]:
-    """Return everything that must be as before; when a condition last changed may differ."""
-    key = stage.kube.get("diemapikeys", stage.namespace, KEY)
-    status = forget_generations(key["status"])
-    for condition in status["conditions"]:
-        del condition["lastTransitionTime"]
-    secret = stage.kube.get("secrets", stage.namespace, status["secretName"])
-    return {"spec": key["spec"], "status": status, "secret": (secret["metadata"]["uid"], secret["data"])}
 
 
 def test_requests_that_are_over_at_once_are_accounted_for_and_start_nothing(theatre: Theatre) -> None:

@@ -64,9 +64,8 @@ class Memory:
 
     def find_unknown_post_of_other(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> Attempt | None:
         """Return the POST of unknown outcome that another DiemJob of this name had, if no read has settled it since."""
-        known = self._recollections.get(key)
-        is_of_other = known is not None and known.uid != uid and known.is_unknown
-        return known.find_attempt(now_seconds=now_seconds) if known is not None and is_of_other else None
+        other = self._find_other(key, uid)
+        return other.find_attempt(now_seconds=now_seconds) if other is not None and other.is_unknown else None
 
     def note_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
         """Remember the outcome of a POST."""
@@ -105,23 +104,27 @@ class Memory:
 
     def note_jobs(self, key: ObjectKey, uid: Uid, jobs: Iterable[Job]) -> None:
         """Forget the one POST for another DiemJob of this name if its Job is among these: nothing more comes of it."""
-        known = self._recollections.get(key)
-        if known is None or known.uid == uid or known.attempt is None or known.attempt.failures > 1:
+        other = self._find_other(key, uid)
+        if other is None or other.attempt is None or other.attempt.failures > 1:
             return
-        run = known.uid, known.attempt.request.id
+        run = other.uid, other.attempt.request.id
         if any(job.owner is not None and (job.owner.uid, job.run_id) == run for job in jobs):
             del self._recollections[key]
 
     def note_read(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> None:
         """Forget other DiemJobs of this name, whose Jobs are known now, unless a POST for one may yet arrive."""
-        known = self._recollections.get(key)
         post = self.find_unknown_post_of_other(key, uid, now_seconds=now_seconds)
-        if known is not None and known.uid != uid and (post is None or post.arrives_for_seconds <= 0):
+        if self._find_other(key, uid) is not None and (post is None or post.arrives_for_seconds <= 0):
             del self._recollections[key]
 
     def clear(self) -> None:
         """Forget everything: somebody else has led in between."""
         self._recollections.clear()
+
+    def _find_other(self, key: ObjectKey, uid: Uid) -> Recollection | None:
+        """Return what is remembered of another DiemJob of this name."""
+        known = self._recollections.get(key)
+        return known if known is not None and known.uid != uid else None
 
     def _keep(self, key: ObjectKey, uid: Uid) -> Recollection:
         recollection = self.find(key, uid)
