@@ -128,11 +128,12 @@ class Observer:
 
     async def refresh(self, key: ObjectKey) -> None:
         """Read one DiemJob and the Jobs around it from the API server, the DiemJob first."""
+        began_seconds = self._steady_seconds()  # what arrives while it reads, it may not show
         diemjob = await self._read_diemjob(key)
         await self._read_jobs(key, diemjob)
         self._doubtful.discard(key)
         if diemjob is not None:
-            self._memory.note_read(key, diemjob.metadata.uid, now_seconds=self._steady_seconds())
+            self._memory.note_read(key, diemjob.metadata.uid, now_seconds=began_seconds)
 
     def doubt(self, key: ObjectKey) -> None:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""
