@@ -22,7 +22,7 @@ from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.ids import build_job_name, hash_of
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.rules import StartRequest
-from diem_operator.planning.world import Attempt, PostOutcome, World
+from diem_operator.planning.world import Attempt, PostOutcome, Straggler, World
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 UID = Uid("5f0c7c1e-0000-4000-8000-000000000001")
@@ -128,6 +128,11 @@ def make_attempt(outcome: PostOutcome, run_id: str = "r1", **fields: Any) -> Att
     """Return what is remembered of a POST."""
     request = StartRequest(id=RunId(run_id), requested_by="apikey/1")
     return Attempt(request=request, manifest=build_job(make_diemjob(), request, number=1), outcome=outcome, **fields)
+
+
+def make_straggler(run_id: str = "r1", *, uid: Uid = UID, arrives_for_seconds: float = 20) -> Straggler:
+    """Return a POST without an answer, which was for this DiemJob or, by its uid, for a deleted one."""
+    return Straggler(diemjob_uid=uid, run_id=RunId(run_id), arrives_for_seconds=arrives_for_seconds)
 
 
 def make_world(diemjob: DiemJob, *jobs: Job, **fields: Any) -> World:

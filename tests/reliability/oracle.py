@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 from tests.reliability.history import History, JobLife, RunKey, find_outcome, find_owner, list_runs
-from tests.reliability.proxy.calls import Exchange
+from tests.reliability.proxy.calls import ARRIVED_LATE, Exchange
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -27,8 +27,8 @@ def judge(history: History) -> list[str]:
 
 
 def has_at_most_one_job_per_run(history: History) -> Iterator[str]:
-    made = Counter(life.run for life in history.job_lives)
-    for run, count in made.items():
+    """But for one that is made by a request which came late, while the run was not over."""
+    for run, count in _count_jobs(history).items():
         if count > 1 and run not in history.told.excused:
             yield f"run {_name(history, run)} has {count} Jobs"
 
@@ -72,6 +72,16 @@ def says_stopped_only_when_it_is(history: History) -> Iterator[str]:
             is_there = life.created < told_at and (life.ended is None or life.ended > told_at)
             if is_there and reason in _ENDED_BY_US:
                 yield f"run {_name(history, run)} was called Stopped while its Job {life.name} was there"
+
+
+def makes_no_job_for_a_run_that_is_over(history: History) -> Iterator[str]:
+    ends: dict[RunKey, int] = {}
+    for phase in TERMINAL:
+        ends |= {run: told_at for run, told_at, _ in _list_first_told(history, phase)}
+    for life in history.job_lives:
+        is_excused = life.run in history.told.excused or history.told.is_status_wiped
+        if life.created > ends.get(life.run, life.created) and not is_excused:
+            yield f"Job {life.name} was made for run {_name(history, life.run)}, which was told to be over"
 
 
 def never_takes_back_an_end(history: History) -> Iterator[str]:
@@ -159,6 +169,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     accounts_for_every_accepted_start,
     carries_out_every_acknowledged_stop,
     says_stopped_only_when_it_is,
+    makes_no_job_for_a_run_that_is_over,
     never_takes_back_an_end,
     tells_the_end_of_each_job,
     leaves_no_orphan,
@@ -170,7 +181,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
 
 def describe_end(history: History) -> dict[str, Any]:
     """Return the end state in words that are the same in every run of a story."""
-    made = Counter(life.run for life in history.job_lives)
+    made = _count_jobs(history)
     return {
         diemjob["metadata"]["name"]: {
             "state": diemjob["spec"].get("state"),
@@ -181,6 +192,15 @@ def describe_end(history: History) -> dict[str, Any]:
         }
         for diemjob in sorted(history.diemjobs, key=lambda each: str(each["metadata"]["name"]))
     }
+
+
+def _count_jobs(history: History) -> Counter[RunKey]:
+    """Count the Jobs of each run, without those that a late request made beside another one."""
+    posts = [each for each in history.exchanges if each.call.what == "create jobs" and each.is_stored]
+    late = {each.answered["metadata"]["uid"] for each in posts if each.fault == ARRIVED_LATE}
+    made = Counter(life.run for life in history.job_lives)
+    in_time = Counter(life.run for life in history.job_lives if life.uid not in late)
+    return Counter({run: in_time[run] or count for run, count in made.items()})
 
 
 def _describe_run(

@@ -16,7 +16,9 @@ from tests.reliability.installation import Installation
 from tests.reliability.kube import KubeError
 from tests.reliability.waiting import eventually
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 100.0
+"""After a POST without an answer, a stop may take 70 seconds."""
+
 PAUSE_SECONDS = 0.1
 
 _TRY_AGAIN = {

@@ -1,4 +1,4 @@
-"""A write is carried out, and whoever asked for it never hears of it; or it is lost on its way."""
+"""A write is carried out, and whoever asked for it never hears of it; or it is lost on its way, or comes late."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import pytest
 from tests.reliability.matrix import Point, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.points import MakeFault, build_cases, is_write
-from tests.reliability.proxy.faults import RESET, SILENCE, LoseReply, LoseRequest, Truncate, refusal
+from tests.reliability.proxy.faults import RESET, SILENCE, LoseReply, LoseRequest, Straggle, Truncate, refusal
 from tests.reliability.story import Story, list_stories
 
 FAULTS: Mapping[str, MakeFault] = {
@@ -19,12 +19,15 @@ FAULTS: Mapping[str, MakeFault] = {
     "reply broken off": lambda _: Truncate(is_reset=True),
     "request lost by a reset": lambda _: LoseRequest(RESET),
     "request lost in silence": lambda _: LoseRequest(SILENCE),
+    "request comes late": lambda _: Straggle(after_seconds=4),
 }
 
 
 def is_short(story: Story, point: Point, fault: str) -> bool:
-    is_chosen = story.name == "run_is_stopped_and_started_again"
-    return is_chosen and point.nth == 1 and fault in {"reply lost by a reset", "reply replaced by 500"}
+    if story.name != "run_is_stopped_and_started_again" or point.nth > 1:
+        return False
+    is_late_post = fault == "request comes late" and point.what == "create jobs"
+    return is_late_post or fault in {"reply lost by a reset", "reply replaced by 500"}
 
 
 @pytest.mark.matrix

@@ -39,6 +39,8 @@ class Ledger(Truth):
         if self._is_ours(raw):
             self.run_ids[uid] = run_id
         if self.is_late:
+            if self.is_remembered:
+                self._judge_late_job(raw)
             self.late.add(uid)
             return
         if not self._is_ours(raw):
@@ -59,7 +61,10 @@ class Ledger(Truth):
         assert world.due is None or world.due.id in run_ids, f"{world.due.id} waits for its Job, and was left"
         untold = find_unaccounted_ids(spec, status, world.diemjob.metadata.uid)
         assert not untold, f"{untold} came to nothing, which was not told"
-        assert world.live_job is None or not world.live_job.is_finished, "the end of a run was not told"
+        job = world.live_job
+        # One that finishes while it is deleted for a stop has not ended its run yet.
+        is_over = job is not None and job.is_finished and not job.metadata.is_being_deleted
+        assert not is_over, "the end of a run was not told"
         for job in world.unseen_jobs:
             assert job.run_id is not None
             assert world.find_attempt(PostOutcome.CREATED, job.run_id), f"{job.run_id} is neither told nor remembered"
@@ -74,6 +79,19 @@ class Ledger(Truth):
         ended_at = datetime.fromisoformat(raw["status"]["conditions"][0]["lastTransitionTime"])
         age_seconds = (self.server.now - ended_at).total_seconds()
         assert age_seconds >= MIN_FINISHED_JOB_SECONDS, f"the Job of {run_id} was removed {age_seconds} s after its end"
+
+    def _judge_late_job(self, raw: RawObject) -> None:
+        """The leader knows that this may come: until it cannot, the run is not over, and no other is started."""
+        run_id = run_id_of(raw)
+        if run_id in self.deleted_by_hand | self.excused | self.forgotten:
+            return
+        diemjob = self.server.diemjob
+        runs = [] if diemjob is None or not self._is_ours(raw) else list_runs(decode(diemjob).status)
+        over = [run.id for run in runs if run.phase.is_terminal]
+        assert run_id not in over, f"run {run_id} was told to be over while its Job could still be made"
+        for other in self.server.jobs.values():
+            if other is not raw and other["metadata"]["uid"] not in self._find_excused_uids() and find_owner(other):
+                assert is_finished(other), f"{run_id_of(other)} was started while {run_id} could still get a Job"
 
     def _judge_other_jobs(self, raw: RawObject) -> None:
         for other in self.server.jobs.values():

@@ -148,6 +148,20 @@ def forgotten_post() -> None:
     replace(memory.Memory, "note_post", note_failures_only)
 
 
+@mutant("a POST without an answer is forgotten as soon as another one has had one")
+def forgotten_straggler() -> None:
+    note_post = memory.Memory.note_post
+
+    def note_last_post(
+        self: memory.Memory, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float
+    ) -> None:
+        note_post(self, key, uid, result, now_seconds=now_seconds)
+        if not result.attempt.is_unknown:
+            self._lost_posts.pop(key, None)
+
+    replace(memory.Memory, "note_post", note_last_post)
+
+
 @mutant("the store takes whatever it is told, newer or not")
 def older_versions() -> None:
     replace(store, "_is_newer", lambda _known, _other: False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
@@ -36,13 +37,17 @@ class Operators(World):
             return
         if self.leader is not None:
             self._depose(self.leader, old)
-        self.ledger.note_memory_lost()
+        self._lose_memory()
         if is_warm:
             operator.step_down()
         else:
             operator.restart()
         self.leader = operator
         operator.lead()
+
+    def _lose_memory(self) -> None:
+        self.ledger.note_memory_lost()
+        self.late = [replace(late, is_remembered=False) for late in self.late]
 
     def _depose(self, operator: OperatorProcess, how: OldLeader) -> None:
         operator.is_fenced = how == "is fenced"
@@ -63,7 +68,7 @@ class Operators(World):
         if last == "may land":
             self._leave_request_behind(operator)
         if operator is self.leader:
-            self.ledger.note_memory_lost()
+            self._lose_memory()
             self.leader = None
         operator.restart()
 
@@ -148,8 +153,10 @@ class Operators(World):
     def land_late(self, place: int) -> None:
         if self.late:
             late = self.late.pop(place % len(self.late))
+            self.ledger.is_remembered = late.is_remembered
             with suppress(ClusterError):
                 self._land(late.carry_out, is_late=True, is_ghost=late.is_ghost)
+            self.ledger.is_remembered = False
 
     def _land(self, carry_out: Callable[[], object], *, is_late: bool, is_ghost: bool) -> object:
         self.ledger.is_late, self.ledger.is_ghost = is_late, is_ghost
@@ -160,8 +167,13 @@ class Operators(World):
 
     def _leave_request_behind(self, operator: OperatorProcess) -> None:
         if operator.request is not None and operator.request.is_write:
-            carry_out, is_ghost = operator.request.carry_out, operator.is_ghost
-            self.late.append(LateRequest(carry_out=carry_out, sent_at=self._seconds(), is_ghost=is_ghost))
+            late = LateRequest(
+                carry_out=operator.request.carry_out,
+                sent_at=self._seconds(),
+                is_ghost=operator.is_ghost,
+                is_remembered=operator is self.leader,
+            )
+            self.late.append(late)
 
     def finish_reconcile(self, place: int, *, is_busy: bool = False) -> None:
         """A leader goes on until there is nothing to do but wait, or nothing that has no time."""

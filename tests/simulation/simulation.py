@@ -121,13 +121,16 @@ class Simulation(Callers, People, Kubernetes, Operators):
         return self.server.jobs != before
 
     def _await_retry(self, leader: OperatorProcess) -> bool:
-        """Let the time until a repeated POST pass; other limits are none of the way to rest."""
-        diemjob = self.diemjob
+        """Let the time pass until a POST is repeated, or cannot arrive; other limits are none of the way to rest."""
+        diemjob, now_seconds = self.diemjob, leader.find_seconds()
         if diemjob is None or leader.wakes_at is None:
             return False
         recollection = leader.memory.find(KEY, diemjob.metadata.uid)
-        attempt, is_over = recollection.attempt, recollection.retry_at_seconds < leader.find_seconds()
-        if attempt is None or attempt.outcome is PostOutcome.CREATED or is_over:
+        attempt = recollection.attempt
+        is_failed = attempt is not None and attempt.outcome is not PostOutcome.CREATED
+        straggler = leader.memory.find_straggler(KEY, now_seconds=now_seconds)
+        may_arrive = straggler is not None and straggler.arrives_for_seconds > 0
+        if not may_arrive and not (is_failed and recollection.retry_at_seconds >= now_seconds):
             return False
-        self.pass_time(max(0.0, leader.wakes_at - leader.find_seconds()) + 0.001)
+        self.pass_time(max(0.0, leader.wakes_at - now_seconds) + 0.001)
         return True

@@ -21,6 +21,7 @@ class Truth(Watcher):
     Attributes:
         is_late: the write of this moment comes from a sender that has given up or does not lead.
         is_ghost: it comes from one that no fence holds back beside the leader.
+        is_remembered: it is late, and the leader knows that it may land.
         accepted: ids that the API has accepted, in order.
         stopped: ids whose stop the API has acknowledged.
         made: ids of Jobs that were made in time, in order.
@@ -46,6 +47,7 @@ class Truth(Watcher):
     server: ModelApiServer = field(init=False)
     is_late: bool = False
     is_ghost: bool = False
+    is_remembered: bool = False
     accepted: list[RunId] = field(default_factory=list)
     stopped: set[RunId] = field(default_factory=set)
     made: list[RunId] = field(default_factory=list)

@@ -28,11 +28,16 @@ class ClientCommand:
 
 @dataclass(frozen=True)
 class LateRequest:
-    """A write that its sender has given up on and that is still on its way."""
+    """A write that its sender has given up on and that is still on its way.
+
+    Attributes:
+        is_remembered: its sender leads, and knows that it may still land.
+    """
 
     carry_out: Callable[[], object]
     sent_at: float
     is_ghost: bool
+    is_remembered: bool
 
 
 class World:

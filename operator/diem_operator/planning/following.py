@@ -19,7 +19,7 @@ from diem_operator.model.job import Job
 from diem_operator.planning.rules import find_request_of, is_stop_wanted
 from diem_operator.planning.starting import create
 from diem_operator.planning.statuses import finish_run, settle, with_run
-from diem_operator.planning.steps import DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
+from diem_operator.planning.steps import DeleteJob, InspectPods, ObserveLive, Step, Wait, WriteStatus
 from diem_operator.planning.timing import is_inspection_due, is_start_deadline_over
 from diem_operator.planning.world import Inspection, PostOutcome, World
 
@@ -121,9 +121,13 @@ def _follow_without_job(world: World, live: RunStatus) -> Step:
 
 
 def _end_without_job(world: World, live: RunStatus, reason: str) -> Step:
-    """End the run because its Job is not there, once the API server itself has said so."""
+    """End the run because its Job is not there, once the API server has said so and none can be made any more."""
     if not world.is_live:
         return ObserveLive(reason=f"run {live.id} ends as its Job is absent")
+    if seconds := world.arrives_for_seconds(live.id):
+        message = "a request without an answer may still make its Job, which then is deleted; over in a minute or so"
+        stopping = msgspec.structs.replace(live, phase=Phase.STOPPING, reason=reason, message=message)
+        return write_run(world, stopping) if stopping != live else Wait(seconds=seconds)
     phase = Phase.FAILED if reason in _FAILED_ENDINGS else Phase.STOPPED
     ended = finish_run(live, phase, reason=reason, message=_MESSAGES.get(reason, ""), at=world.now)
     return write_run(world, ended)

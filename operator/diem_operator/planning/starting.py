@@ -17,7 +17,7 @@ from diem_operator.planning.parameters import check_parameters, check_template
 from diem_operator.planning.rules import StartRequest, build_next_number, is_stop_wanted
 from diem_operator.planning.statuses import build_submitted_run, finish_run, settle, with_run
 from diem_operator.planning.steps import CreateJob, ObserveLive, Step, Wait, WriteStatus
-from diem_operator.planning.world import Attempt, PostOutcome, World
+from diem_operator.planning.world import Attempt, PostOutcome, Straggler, World
 
 _SHOWN_FAILURES = 2
 """From this failure on the reason is written to status; the first is usually over before anyone could read it."""
@@ -36,8 +36,8 @@ def settle_unknown_post(world: World) -> Step | None:
     if any(job.run_id == attempt.request.id for job in world.owned):
         return None
     if attempt.failures >= _PATIENT_FAILURES and not _is_wanted(world, attempt.request):
-        if attempt.arrives_for_seconds > 0:
-            return Wait(seconds=attempt.arrives_for_seconds)
+        if seconds := world.arrives_for_seconds(attempt.request.id):
+            return Wait(seconds=seconds)
         return None if world.is_live else ObserveLive(reason=f"whether run {attempt.request.id} has a Job is unknown")
     return _retry(world, attempt) or CreateJob(request=attempt.request, manifest=attempt.manifest)
 
@@ -73,18 +73,24 @@ def _find_next_step(world: World, request: StartRequest) -> Step:
     if world.has_jobs_of_older_uid or world.has_unfinished_job:
         message = "Jobs of an earlier run are still being removed"
         return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait()
-    if world.older_unknown_post is not None:
-        return _settle_older_post(world, world.older_unknown_post, request)
+    if world.straggler is not None and _may_make_another_job(world, world.straggler, request):
+        return _wait_for_straggler(world, world.straggler, request)
     again = None if attempt is None else _retry(world, attempt)
     return again or CreateJob(request=request, manifest=_build_manifest(world, request))
 
 
-def _settle_older_post(world: World, attempt: Attempt, request: StartRequest) -> Step:
-    """Find out what became of the POST for a deleted DiemJob, once nothing can come of it any more."""
-    if attempt.arrives_for_seconds <= 0 or not world.is_live:
-        return ObserveLive(reason="a deleted DiemJob of this name may have a Job")
-    message = "the Job of a deleted DiemJob of this name may still be made, for a minute or so"
-    return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait(seconds=attempt.arrives_for_seconds)
+def _may_make_another_job(world: World, straggler: Straggler, request: StartRequest) -> bool:
+    """Whether a POST without an answer may make a Job beside that of this request: its name must be free for that."""
+    is_own = straggler.diemjob_uid == world.diemjob.metadata.uid
+    return not (is_own and (straggler.run_id == request.id or world.find_job_by_id(straggler.run_id) is not None))
+
+
+def _wait_for_straggler(world: World, straggler: Straggler, request: StartRequest) -> Step:
+    """Find out what became of a POST for another run, once nothing can come of it any more."""
+    if straggler.arrives_for_seconds <= 0 or not world.is_live:
+        return ObserveLive(reason=f"whether run {straggler.run_id} has a Job is unknown")
+    message = "a request without an answer may still make the Job of an earlier run, for a minute or so"
+    return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait(seconds=straggler.arrives_for_seconds)
 
 
 def _find_problems(world: World, request: StartRequest) -> tuple[str, ...]:

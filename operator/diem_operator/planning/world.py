@@ -7,7 +7,7 @@ from functools import cached_property
 from diem_operator.model.diemjob import DiemJob, RunStatus
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import RawObject, Resource
-from diem_operator.model.names import RunId
+from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.ids import is_seen
 from diem_operator.planning.rules import StartRequest, find_due_start, find_live_run, find_superseding_start
 
@@ -43,7 +43,6 @@ class Attempt(Resource, frozen=True, kw_only=True):
         message: what the API server said, shortened.
         job: the Job, once it is known to be ours.
         retry_in_seconds: how long to wait before repeating it; not positive when it is time.
-        age_seconds: how long ago its answer came, or was given up.
         failures: how many POSTs for this run have not created it.
     """
 
@@ -54,7 +53,6 @@ class Attempt(Resource, frozen=True, kw_only=True):
     message: str = ""
     job: Job | None = None
     retry_in_seconds: float = 0
-    age_seconds: float = 0
     failures: int = 0
 
     @property
@@ -62,10 +60,19 @@ class Attempt(Resource, frozen=True, kw_only=True):
         """Whether it may have made a Job, and may not."""
         return self.outcome is PostOutcome.UNKNOWN
 
-    @property
-    def arrives_for_seconds(self) -> float:
-        """How much longer it may make a Job that no read shows yet; not positive once it cannot."""
-        return REQUEST_TIMEOUT_SECONDS - self.age_seconds
+
+class Straggler(Resource, frozen=True, kw_only=True):
+    """A POST that had no answer: it may make its Job even after others have made it, and that is over and gone.
+
+    Args:
+        diemjob_uid: of the DiemJob it was sent for, which may be deleted.
+        run_id: of the run it was sent for.
+        arrives_for_seconds: how much longer it may make a Job that no read shows yet; not positive once it cannot.
+    """
+
+    diemjob_uid: Uid
+    run_id: RunId
+    arrives_for_seconds: float
 
 
 class Inspection(Resource, frozen=True, kw_only=True):
@@ -90,8 +97,8 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         diemjob: as read; its resourceVersion is the precondition of what is written.
         jobs: every known Job that a DiemJob of this name owns, whatever that DiemJob's uid.
         attempt: see Attempt.
-        older_unknown_post: the last POST for a deleted DiemJob of this name, if it may have made a Job or may yet, and
-            no live read has settled that.
+        straggler: the last POST without an answer, for this DiemJob or a deleted one of its name, until it is known
+            that nothing can come of it.
         inspection: see Inspection.
         is_being_inspected: whether another look at the pods has been asked for and is not over.
         is_live: whether diemjob and jobs were read from the API server after the decision before this one, so that
@@ -103,7 +110,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
     now: datetime
     jobs: tuple[Job, ...] = ()
     attempt: Attempt | None = None
-    older_unknown_post: Attempt | None = None
+    straggler: Straggler | None = None
     inspection: Inspection | None = None
     is_being_inspected: bool = False
     is_live: bool = False
@@ -164,6 +171,13 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
             for job in self.owned
             if job.run_id and not job.is_finished and job is not self.live_job and job not in self.unseen_jobs
         )
+
+    def arrives_for_seconds(self, run_id: RunId) -> float:
+        """Return how much longer a POST without an answer may make the Job of this run; 0 once none can."""
+        straggler = self.straggler
+        if straggler is None or (straggler.diemjob_uid, straggler.run_id) != (self.diemjob.metadata.uid, run_id):
+            return 0
+        return max(0.0, straggler.arrives_for_seconds)
 
     def find_inspection(self, job: Job) -> Inspection | None:
         """Return what the last look at the pods of this very Job showed."""

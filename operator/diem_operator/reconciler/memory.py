@@ -1,7 +1,7 @@
 """What the leader remembers of one DiemJob between two looks at it, and what no object of the cluster can tell.
 
-Losing it costs a question to the API server: see the run rules on unknown outcomes. Only that a lost POST for a deleted
-DiemJob may still arrive can then not be known.
+Losing it costs a question to the API server: see the run rules on unknown outcomes. Only that a POST without an answer
+may still arrive can then not be known.
 """
 
 import random
@@ -13,9 +13,9 @@ import msgspec
 from diem_operator.model.diemjob import DiemJobStatus, Phase
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey
-from diem_operator.model.names import Uid
+from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.ids import is_seen
-from diem_operator.planning.world import Attempt, Inspection, PostOutcome
+from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, Inspection, PostOutcome, Straggler
 from diem_operator.reconciler.posting import PostResult
 
 FIRST_RETRY_SECONDS = 0.05
@@ -28,7 +28,6 @@ class Recollection:
 
     uid: Uid
     attempt: Attempt | None = None
-    posted_at_seconds: float = 0
     retry_at_seconds: float = 0
     inspection: Inspection | None = None
 
@@ -37,18 +36,38 @@ class Recollection:
         if self.attempt is None:
             return None
         left = max(0.0, self.retry_at_seconds - now_seconds)
-        age = now_seconds - self.posted_at_seconds
-        return msgspec.structs.replace(self.attempt, retry_in_seconds=left, age_seconds=age)
+        return msgspec.structs.replace(self.attempt, retry_in_seconds=left)
 
-    @property
-    def is_unknown(self) -> bool:
-        """Whether the last POST may have made a Job."""
-        return self.attempt is not None and self.attempt.is_unknown
+
+@dataclass(slots=True)
+class LostPost:
+    """A POST without an answer, or several for the same run.
+
+    Attributes:
+        given_up_at_seconds: when the last of them was.
+        posts: how many there were for the run since the first of them, those included that made the Job.
+    """
+
+    uid: Uid
+    run_id: RunId
+    given_up_at_seconds: float
+    posts: int = 1
+
+    def is_for(self, uid: Uid, run_id: RunId | None) -> bool:
+        """Whether it is for this run of this very DiemJob."""
+        return (self.uid, self.run_id) == (uid, run_id)
+
+    def find_straggler(self, *, now_seconds: float) -> Straggler:
+        """Return it with the time in which it may arrive."""
+        left = self.given_up_at_seconds + REQUEST_TIMEOUT_SECONDS - now_seconds
+        return Straggler(diemjob_uid=self.uid, run_id=self.run_id, arrives_for_seconds=left)
 
 
 @dataclass(slots=True)
 class Memory:
-    """Recollections by DiemJob. Of one that is gone, a POST of unknown outcome is remembered: its Job may be there.
+    """Recollections by DiemJob, and by name, whether or not that DiemJob is gone, the POSTs without an answer.
+
+    Of the latter one run's are enough: no other run is started while they may still make a Job.
 
     Args:
         jitter: returns a factor for retries, about 1; an argument so that tests choose it.
@@ -56,16 +75,17 @@ class Memory:
 
     jitter: random.Random = field(default_factory=random.Random)
     _recollections: dict[ObjectKey, Recollection] = field(default_factory=dict)
+    _lost_posts: dict[ObjectKey, LostPost] = field(default_factory=dict)
 
     def find(self, key: ObjectKey, uid: Uid) -> Recollection:
         """Return what is remembered of this very DiemJob; an empty recollection where that is nothing."""
         known = self._recollections.get(key)
         return known if known is not None and known.uid == uid else Recollection(uid=uid)
 
-    def find_unknown_post_of_other(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> Attempt | None:
-        """Return the POST of unknown outcome that another DiemJob of this name had, if no read has settled it since."""
-        other = self._find_other(key, uid)
-        return other.find_attempt(now_seconds=now_seconds) if other is not None and other.is_unknown else None
+    def find_straggler(self, key: ObjectKey, *, now_seconds: float) -> Straggler | None:
+        """Return the last POST without an answer for a DiemJob of this name, if nothing has settled it since."""
+        lost = self._lost_posts.get(key)
+        return None if lost is None else lost.find_straggler(now_seconds=now_seconds)
 
     def note_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
         """Remember the outcome of a POST."""
@@ -77,8 +97,19 @@ class Memory:
             failures = 0
         recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
         delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures))
-        recollection.posted_at_seconds = now_seconds
         recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
+        self._note_lost_post(key, uid, result, now_seconds=now_seconds)
+
+    def _note_lost_post(self, key: ObjectKey, uid: Uid, result: PostResult, *, now_seconds: float) -> None:
+        """Remember a POST without an answer, and whether another one has made the Job."""
+        run_id, lost = result.attempt.request.id, self._lost_posts.get(key)
+        if lost is not None and not lost.is_for(uid, run_id):
+            lost = None
+        if result.attempt.is_unknown:
+            posts = 1 if lost is None else lost.posts + 1
+            self._lost_posts[key] = LostPost(uid, run_id, given_up_at_seconds=now_seconds, posts=posts)
+        elif lost is not None and result.has_made_job:
+            lost.posts += 1
 
     def note_inspection(self, key: ObjectKey, uid: Uid, inspection: Inspection) -> None:
         """Remember what a look at the pods showed."""
@@ -98,33 +129,26 @@ class Memory:
 
     def forget(self, key: ObjectKey) -> None:
         """Forget a DiemJob that is gone."""
-        known = self._recollections.get(key)
-        if known is not None and not known.is_unknown:
-            del self._recollections[key]
+        self._recollections.pop(key, None)
 
-    def note_jobs(self, key: ObjectKey, uid: Uid, jobs: Iterable[Job]) -> None:
-        """Forget the one POST for another DiemJob of this name if its Job is among these: nothing more comes of it."""
-        other = self._find_other(key, uid)
-        if other is None or other.attempt is None or other.attempt.failures > 1:
+    def note_jobs(self, key: ObjectKey, jobs: Iterable[Job]) -> None:
+        """Forget the only POST for a run if its Job is among these: nothing more comes of it."""
+        lost = self._lost_posts.get(key)
+        if lost is None or lost.posts > 1:
             return
-        run = other.uid, other.attempt.request.id
-        if any(job.owner is not None and (job.owner.uid, job.run_id) == run for job in jobs):
-            del self._recollections[key]
+        if any(job.owner is not None and lost.is_for(job.owner.uid, job.run_id) for job in jobs):
+            del self._lost_posts[key]
 
-    def note_read(self, key: ObjectKey, uid: Uid, *, now_seconds: float) -> None:
-        """Forget other DiemJobs of this name, whose Jobs are known now, unless a POST for one may yet arrive."""
-        post = self.find_unknown_post_of_other(key, uid, now_seconds=now_seconds)
-        if self._find_other(key, uid) is not None and (post is None or post.arrives_for_seconds <= 0):
-            del self._recollections[key]
+    def note_read(self, key: ObjectKey, *, began_seconds: float) -> None:
+        """Forget a POST without an answer whose Job would be known, as the Jobs were read when none could arrive."""
+        straggler = self.find_straggler(key, now_seconds=began_seconds)
+        if straggler is not None and straggler.arrives_for_seconds <= 0:
+            del self._lost_posts[key]
 
     def clear(self) -> None:
         """Forget everything: somebody else has led in between."""
         self._recollections.clear()
-
-    def _find_other(self, key: ObjectKey, uid: Uid) -> Recollection | None:
-        """Return what is remembered of another DiemJob of this name."""
-        known = self._recollections.get(key)
-        return known if known is not None and known.uid != uid else None
+        self._lost_posts.clear()
 
     def _keep(self, key: ObjectKey, uid: Uid) -> Recollection:
         recollection = self.find(key, uid)

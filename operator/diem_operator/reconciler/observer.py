@@ -73,16 +73,14 @@ class Observer:
         # The write that told it may have had no answer, and the watch brought it.
         self._memory.settle(key, diemjob.metadata.uid, diemjob.status)
         jobs = self._store.find_jobs(key)
-        self._memory.note_jobs(key, diemjob.metadata.uid, jobs)
+        self._memory.note_jobs(key, jobs)
         recollection = self._memory.find(key, diemjob.metadata.uid)
         now_seconds = self._steady_seconds()
         return World(
             diemjob=diemjob,
             jobs=jobs,
             attempt=recollection.find_attempt(now_seconds=now_seconds),
-            older_unknown_post=self._memory.find_unknown_post_of_other(
-                key, diemjob.metadata.uid, now_seconds=now_seconds
-            ),
+            straggler=self._memory.find_straggler(key, now_seconds=now_seconds),
             inspection=recollection.inspection,
             is_being_inspected=key in self._to_inspect,
             is_live=is_live,
@@ -133,7 +131,7 @@ class Observer:
         await self._read_jobs(key, diemjob)
         self._doubtful.discard(key)
         if diemjob is not None:
-            self._memory.note_read(key, diemjob.metadata.uid, now_seconds=began_seconds)
+            self._memory.note_read(key, began_seconds=began_seconds)
 
     def doubt(self, key: ObjectKey) -> None:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""

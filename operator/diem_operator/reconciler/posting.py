@@ -32,10 +32,17 @@ _MAX_MESSAGE_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class PostResult:
-    """An attempt, and how long the API server asked to wait before the next; 0 where it did not."""
+    """What one POST has shown.
+
+    Attributes:
+        attempt: what is known after it.
+        retry_after_seconds: how long the API server asked to wait before the next; 0 where it did not.
+        has_made_job: it was this POST itself; otherwise, if the Job exists, an earlier one made it.
+    """
 
     attempt: Attempt
     retry_after_seconds: float = 0
+    has_made_job: bool = False
 
 
 async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_seconds: float) -> PostResult:
@@ -57,7 +64,7 @@ async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_se
     except ClusterError as error:
         result = _explain(step, error)
         return await _identify(jobs, step, manifest, otherwise=result) if is_repeated else result
-    return _created(step, job)
+    return PostResult(_build(step, PostOutcome.CREATED, job=job), has_made_job=True)
 
 
 async def _identify(jobs: Jobs, step: CreateJob, manifest: Job, *, otherwise: PostResult) -> PostResult:

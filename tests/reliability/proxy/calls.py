@@ -6,6 +6,9 @@ from typing import Any
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
+ARRIVED_LATE = "arrived after its client had gone"
+"""The name of the fault of a call that the client has given up before the API server hears of it."""
+
 WRITES = frozenset(_VERBS.values())
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.reliability.proxy.calls import Call
+from tests.reliability.proxy.calls import ARRIVED_LATE, Call
 from tests.reliability.proxy.forwarding import Answer, Forwarding, Lines, Outgoing, Reset, Silence, Stream
 
 _REASONS = {
@@ -158,8 +158,13 @@ class Hold:
 
 @dataclass(frozen=True)
 class Straggle:
-    """The client's connection ends; the API server hears of it, too, but only when the test lets it."""
+    """The client's connection ends; the API server hears of it, too, but only later.
 
+    Attributes:
+        after_seconds: how much later, unless the test lets it go before.
+    """
+
+    after_seconds: float | None = None
     _released: threading.Event = field(default_factory=threading.Event)
     _under_way: list[asyncio.Future[Answer | Stream]] = field(default_factory=list)
 
@@ -168,14 +173,14 @@ class Straggle:
         return Reset()
 
     async def _pass_on(self, forwarding: Forwarding) -> Answer | Stream:
-        await asyncio.to_thread(self._released.wait)
+        await asyncio.to_thread(self._released.wait, self.after_seconds)
         return await forwarding.ask()
 
     def release(self) -> None:
         self._released.set()
 
     def __str__(self) -> str:
-        return "arrived after its client had gone"
+        return ARRIVED_LATE
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from diem_operator.planning.ids import is_seen
 from diem_operator.planning.plan import plan
 from diem_operator.planning.steps import CreateJob, ObserveLive, Wait
 from diem_operator.planning.world import World
-from tests.builders import NOW, make_diemjob, make_job, make_request, make_run, make_status, make_world
+from tests.builders import NOW, make_diemjob, make_job, make_request, make_run, make_status, make_straggler, make_world
 from tests.unit.planning.worlds import RECORDED, plan_after_writes, plan_run, plan_status, write
 
 NEVER_STARTED = "the request was stopped or replaced before it was started"
@@ -37,6 +37,14 @@ def test_request_that_is_stopped_before_it_started_is_recorded(diemjob: DiemJob)
     assert (run.id, run.phase, run.reason) == ("r1", Phase.STOPPED, reasons.NEVER_STARTED)
     assert (run.message, run.completed_at, run.requested_by) == (NEVER_STARTED, NOW, "apikey/1")
     assert not isinstance(plan_after_writes(world), CreateJob)
+
+
+def test_request_is_not_over_while_a_post_may_still_make_its_job() -> None:
+    diemjob = make_diemjob(state=State.STOPPED, run=make_request("r1"))
+
+    assert plan(make_world(diemjob, straggler=make_straggler("r1"))) == Wait(seconds=20)
+    for other in (make_straggler("r0"), make_straggler("r1", uid=Uid("older")), None):
+        assert plan_run(make_world(diemjob, straggler=other)).phase is Phase.STOPPED
 
 
 def test_replaced_requests_become_history_in_the_order_of_asking() -> None:

@@ -20,6 +20,7 @@ from tests.builders import (
     make_request,
     make_run,
     make_status,
+    make_straggler,
     make_world,
     seconds_ago,
 )
@@ -236,6 +237,23 @@ def test_run_that_must_end_before_it_has_a_job_is_stopped_after_a_live_read(kind
     assert isinstance(plan(world), ObserveLive)
     ended = plan_run(seen_live(world))
     assert (ended.id, ended.phase, ended.reason) == ("r1", Phase.STOPPED, reason)
+
+
+@pytest.mark.parametrize(("kind", "reason"), ENDINGS)
+@pytest.mark.parametrize("phase", [Phase.SUBMITTED, Phase.RUNNING, Phase.STOPPING])
+def test_run_is_not_over_while_a_post_may_still_make_its_job(kind: str, reason: str, phase: Phase) -> None:
+    live = make_run("r1", phase, reason=reason if phase is Phase.STOPPING else "")
+    world = make_world(make_ending(kind, live), straggler=make_straggler())
+    assert isinstance(plan(world), ObserveLive)
+
+    stopping = write(seen_live(world))
+    assert stopping.live is not None
+    assert (stopping.live.phase, stopping.live.reason) == (Phase.STOPPING, reason)
+    assert "may still make its Job" in stopping.live.message
+    assert plan(seen_live(stopping)) == Wait(seconds=20)
+
+    ended = plan_run(msgspec.structs.replace(seen_live(stopping), straggler=None))
+    assert (ended.phase, ended.reason) == (Phase.STOPPED, reason)
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.STOPPING])

@@ -12,7 +12,7 @@ from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.plan import plan
 from diem_operator.planning.rules import StartRequest
 from diem_operator.planning.steps import CreateJob, DeleteJob, ObserveLive, Step, Wait
-from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, PostOutcome, World
+from diem_operator.planning.world import Attempt, PostOutcome, Straggler, World
 from tests.builders import (
     NAME,
     NOW,
@@ -23,6 +23,7 @@ from tests.builders import (
     make_request,
     make_run,
     make_status,
+    make_straggler,
     make_template,
     make_world,
     seconds_ago,
@@ -204,9 +205,7 @@ def test_run_that_waits_looks_up_when_an_old_job_may_go() -> None:
     assert plan(world) == Wait(seconds=10)
 
 
-def make_unknown(
-    run_id: str = "r1", *, failures: int = 1, retry_in_seconds: float = 0, age_seconds: float = 0
-) -> Attempt:
+def make_unknown(run_id: str = "r1", *, failures: int = 1, retry_in_seconds: float = 0) -> Attempt:
     return make_attempt(
         PostOutcome.UNKNOWN,
         run_id,
@@ -214,7 +213,6 @@ def make_unknown(
         message="time-out",
         failures=failures,
         retry_in_seconds=retry_in_seconds,
-        age_seconds=age_seconds,
     )
 
 
@@ -231,11 +229,11 @@ LONG_FAILING = 6
 )
 def test_run_that_nobody_wants_any_more_is_not_posted_for_ever(diemjob: DiemJob) -> None:
     """Its Job may still be made, until the API server has ended the last request; then a live read tells."""
-    attempt = make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS - 20)
-    world = make_world(diemjob, attempt=attempt)
+    attempt = make_unknown(failures=LONG_FAILING)
+    world = make_world(diemjob, attempt=attempt, straggler=make_straggler())
     assert plan(world) == Wait(seconds=20)
 
-    world = make_world(diemjob, attempt=make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS))
+    world = make_world(diemjob, attempt=attempt)
     assert isinstance(plan(world), ObserveLive)
 
     status = plan_status(msgspec.structs.replace(world, is_live=True))
@@ -245,7 +243,7 @@ def test_run_that_nobody_wants_any_more_is_not_posted_for_ever(diemjob: DiemJob)
 
 @pytest.mark.parametrize("status", [None, SUBMITTED])
 def test_run_that_is_wanted_is_posted_for_ever(status: DiemJobStatus | None) -> None:
-    attempt = make_unknown(failures=LONG_FAILING, age_seconds=REQUEST_TIMEOUT_SECONDS)
+    attempt = make_unknown(failures=LONG_FAILING)
 
     step = plan_after_writes(make_world(make_wanted(status), attempt=attempt, is_live=True))
 
@@ -261,23 +259,43 @@ def test_job_that_is_there_after_all_is_followed() -> None:
     assert (run.phase, run.reason, run.job_uid) == (Phase.STOPPING, reasons.STOP_REQUESTED, "job-1")
 
 
-def test_job_that_a_deleted_diemjob_may_have_is_looked_for_first() -> None:
-    world = make_world(make_wanted(), older_unknown_post=make_unknown(age_seconds=REQUEST_TIMEOUT_SECONDS))
+OTHERS_STRAGGLERS = [
+    pytest.param(make_straggler("r1", uid=OLDER_UID), id="same id, for a deleted DiemJob"),
+    pytest.param(make_straggler("r0"), id="earlier run"),
+]
 
-    assert isinstance(plan(world), ObserveLive)
-    assert isinstance(plan(msgspec.structs.replace(world, older_unknown_post=None)), CreateJob)
+
+@pytest.mark.parametrize("straggler", OTHERS_STRAGGLERS)
+def test_job_that_another_run_may_have_is_looked_for_first(straggler: Straggler) -> None:
+    over = msgspec.structs.replace(straggler, arrives_for_seconds=0)
+    for world in (
+        make_world(make_wanted(), straggler=straggler),
+        make_world(make_wanted(), straggler=over),
+        make_world(make_wanted(), straggler=over, is_live=True),
+    ):
+        assert isinstance(plan(world), ObserveLive)
+    assert isinstance(plan(make_world(make_wanted())), CreateJob)
 
 
-def test_job_that_a_deleted_diemjob_may_still_get_is_waited_for() -> None:
+@pytest.mark.parametrize("straggler", OTHERS_STRAGGLERS)
+def test_job_that_another_run_may_still_get_is_waited_for(straggler: Straggler) -> None:
     """A look proves nothing yet: a request may arrive after it."""
-    post = make_unknown(age_seconds=REQUEST_TIMEOUT_SECONDS - 20)
-    world = make_world(make_wanted(), older_unknown_post=post, is_live=True)
+    world = make_world(make_wanted(), straggler=straggler, is_live=True)
 
     status = plan_status(world)
     assert status.run is not None
     assert (status.run.phase, status.run.reason) == (Phase.SUBMITTED, reasons.WAITING_FOR_OLD_JOBS)
 
-    assert plan(make_world(make_wanted(status), older_unknown_post=post, is_live=True)) == Wait(seconds=20)
+    assert plan(make_world(make_wanted(status), straggler=straggler, is_live=True)) == Wait(seconds=20)
+
+
+def test_post_that_finds_its_name_taken_is_not_waited_for() -> None:
+    """The run that it is for has its Job, unfinished or kept; or it is this very run, for which one Job is due."""
+    finished = make_job("r0", finish="Complete")
+    past = make_status(make_run("r0", Phase.COMPLETED))
+
+    assert isinstance(plan(make_world(make_wanted(past), finished, straggler=make_straggler("r0"))), CreateJob)
+    assert isinstance(plan(make_world(make_wanted(), straggler=make_straggler("r1"))), CreateJob)
 
 
 def test_post_of_unknown_outcome_is_repeated_unchanged_whatever_the_spec_says_by_then() -> None:

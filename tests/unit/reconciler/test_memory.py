@@ -10,7 +10,7 @@ from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.rules import StartRequest
 from diem_operator.planning.statuses import with_run
-from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, Inspection, PostOutcome
+from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, Inspection, PostOutcome, Straggler
 from diem_operator.reconciler.memory import MAX_RETRY_SECONDS, Memory
 from diem_operator.reconciler.posting import PostResult
 from tests.builders import NOW, UID, make_job
@@ -161,56 +161,78 @@ def test_look_at_the_pods_is_forgotten_once_they_need_none(phase: Phase, is_kept
     assert (memory.find(KEY, UID).inspection is not None) is is_kept
 
 
-def test_age_of_a_post_grows() -> None:
-    memory = make_memory()
-    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=10)
-
-    attempt = memory.find(KEY, UID).find_attempt(now_seconds=50)
-
-    assert attempt is not None
-    assert attempt.age_seconds == 40
+def arrives_for_seconds(memory: Memory, *, now_seconds: float = 0) -> float | None:
+    straggler = memory.find_straggler(KEY, now_seconds=now_seconds)
+    return None if straggler is None else straggler.arrives_for_seconds
 
 
 @pytest.mark.parametrize("outcome", PostOutcome)
-def test_only_a_post_of_unknown_outcome_outlives_its_diemjob(outcome: PostOutcome) -> None:
+def test_only_a_post_of_unknown_outcome_may_arrive_later_and_outlives_its_diemjob(outcome: PostOutcome) -> None:
     memory = make_memory()
-    memory.note_post(KEY, UID, make_result(outcome), now_seconds=0)
-
-    def is_remembered(uid: Uid) -> bool:
-        return memory.find_unknown_post_of_other(KEY, uid, now_seconds=5) is not None
-
+    memory.note_post(KEY, UID, make_result(outcome), now_seconds=10)
     memory.forget(KEY)
-    assert is_remembered(OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
-    assert not is_remembered(UID)
+    memory.note_post(KEY, OTHER_UID, make_result(PostOutcome.DEFERRED), now_seconds=11)
 
-    memory.note_read(KEY, UID, now_seconds=REQUEST_TIMEOUT_SECONDS)
-    assert is_remembered(OTHER_UID) is (outcome is PostOutcome.UNKNOWN)
-    memory.note_read(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS)
-    assert not is_remembered(OTHER_UID)
+    straggler = memory.find_straggler(KEY, now_seconds=30)
+
+    is_unknown = outcome is PostOutcome.UNKNOWN
+    expected = Straggler(diemjob_uid=UID, run_id=RunId("r1"), arrives_for_seconds=REQUEST_TIMEOUT_SECONDS - 20)
+    assert straggler == (expected if is_unknown else None)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([PostOutcome.DEFERRED], id="refused"),
+        pytest.param([PostOutcome.REJECTED], id="invalid by now"),
+        pytest.param([PostOutcome.UNKNOWN, PostOutcome.CREATED], id="one of two made it"),
+    ],
+)
+def test_answers_to_later_posts_do_not_tell_that_it_cannot_arrive(answers: list[PostOutcome]) -> None:
+    memory = make_memory()
+    for outcome in [PostOutcome.UNKNOWN, *answers]:
+        memory.note_post(KEY, UID, make_result(outcome), now_seconds=0)
+    memory.settle(KEY, UID, make_status("r1", Phase.COMPLETED))
+    memory.note_jobs(KEY, [make_job("r0")])
+
+    assert arrives_for_seconds(memory) == REQUEST_TIMEOUT_SECONDS
+
+
+@pytest.mark.parametrize("has_made_job", [False, True])
+def test_job_that_was_there_is_what_the_one_post_before_has_made(*, has_made_job: bool) -> None:
+    """But a Job that the later post has made itself tells nothing of the one before."""
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+    created = make_result(PostOutcome.CREATED)
+    memory.note_post(KEY, UID, PostResult(created.attempt, has_made_job=has_made_job), now_seconds=0)
+    memory.note_jobs(KEY, [make_job("r1")])
+
+    assert (arrives_for_seconds(memory) is not None) is has_made_job
 
 
 @pytest.mark.parametrize(("posts", "is_settled"), [(1, True), (2, False)])
-def test_job_that_is_there_settles_the_one_post_for_it(posts: int, *, is_settled: bool) -> None:
+def test_job_that_is_seen_settles_the_one_post_for_it(posts: int, *, is_settled: bool) -> None:
     """Of two, the other may still arrive once that Job is gone."""
     memory = make_memory()
     for _ in range(posts):
         memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
 
-    memory.note_jobs(KEY, OTHER_UID, [make_job("r2")])
-    assert memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=0) is not None
-    memory.note_jobs(KEY, OTHER_UID, [make_job("r1")])
-    assert (memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=0) is None) is is_settled
+    memory.note_jobs(KEY, [make_job("r2")])
+    assert arrives_for_seconds(memory) is not None
+    memory.note_jobs(KEY, [make_job("r1")])
+    assert (arrives_for_seconds(memory) is None) is is_settled
 
 
 def test_read_settles_nothing_while_a_post_may_still_arrive() -> None:
     memory = make_memory()
     memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=5)
 
-    memory.note_read(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS - 1)
+    memory.note_read(KEY, began_seconds=REQUEST_TIMEOUT_SECONDS + 4)
+    assert arrives_for_seconds(memory, now_seconds=REQUEST_TIMEOUT_SECONDS + 4) == 1
 
-    post = memory.find_unknown_post_of_other(KEY, OTHER_UID, now_seconds=REQUEST_TIMEOUT_SECONDS - 1)
-    assert post is not None
-    assert post.arrives_for_seconds == 1
+    memory.note_read(KEY, began_seconds=REQUEST_TIMEOUT_SECONDS + 5)
+    assert arrives_for_seconds(memory) is None
 
 
 def test_forgotten_and_cleared_memories_are_gone() -> None:
@@ -219,6 +241,7 @@ def test_forgotten_and_cleared_memories_are_gone() -> None:
     memory.forget(KEY)
     assert memory.find(KEY, UID).attempt is None
 
-    note_failures(memory, 1)
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
     memory.clear()
     assert memory.find(KEY, UID).attempt is None
+    assert arrives_for_seconds(memory) is None

@@ -227,3 +227,11 @@ async def test_same_manifest_is_kept_for_the_next_post(server: FakeApiServer) ->
 
     assert (make_step().manifest, REQUEST) == (attempt.manifest, attempt.request)
     assert msgspec.json.encode(attempt.manifest)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_post_tells_whether_it_has_made_the_job_itself(server: FakeApiServer, is_there: bool) -> None:
+    if is_there:
+        put_job(server)
+
+    assert (await post(server)).has_made_job is not is_there

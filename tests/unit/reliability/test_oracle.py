@@ -8,7 +8,7 @@ import pytest
 
 from tests.reliability.history import History, RunKey, Told
 from tests.reliability.oracle import describe_end, judge
-from tests.reliability.proxy.calls import Call, Exchange
+from tests.reliability.proxy.calls import ARRIVED_LATE, Call, Exchange
 from tests.reliability.witness import Seen
 
 RUN = RunKey("uid-etl", "r1")
@@ -46,9 +46,12 @@ class Past:
         self.exchanges.append(Exchange(call=call, received=order, completed=order + 1, status=200, answered=answered))
         return self
 
-    def post_job(self, *, run_id: str = "r1") -> "Past":
+    def post_job(self, *, run_id: str = "r1", uid: str = "job-1", fault: str = "") -> "Past":
         metadata = {"ownerReferences": [{"name": "etl"}], "annotations": {"diem.io/run-id": run_id}}
-        return self._call("create", "jobs", {"metadata": metadata})
+        self._call("create", "jobs", {"metadata": metadata})
+        answered = {"metadata": {"uid": uid}}
+        self.exchanges[-1] = dataclasses.replace(self.exchanges[-1], answered=answered, fault=fault)
+        return self
 
     def patch_run(self, phase: str, *, run_id: str = "r1", reason: str = "") -> "Past":
         return self._call(
@@ -100,7 +103,27 @@ def test_run_that_is_stopped_is_fine() -> None:
     assert past.judged() == []
 
 
+def test_job_that_a_late_request_makes_while_its_run_stops_is_no_second_one() -> None:
+    past = Past().job().diemjob(run("Running")).diemjob(run("Stopping")).job(kind="DELETED")
+    past.post_job(fault=ARRIVED_LATE, uid="job-2").job("job-2").job("job-2", kind="DELETED")
+    past.diemjob(run("Stopped", reason="StopRequested"))
+
+    assert past.judged() == []
+    assert describe_end(past.history)["etl"]["runs"] == [("first", "Stopped", "StopRequested", 1)]
+
+
 WRONG = {
+    "late-job": (
+        Past()
+        .job()
+        .diemjob(run("Running"))
+        .job(kind="DELETED")
+        .diemjob(run("Stopped", reason="StopRequested"))
+        .post_job(fault=ARRIVED_LATE, uid="job-2")
+        .job("job-2")
+        .job("job-2", kind="DELETED"),
+        "was made for run first, which was told to be over",
+    ),
     "second-job": (completed().job("job-2", outcome="Complete"), "has 2 Jobs"),
     "two-at-once": (
         completed()
