@@ -1,8 +1,8 @@
 """Several operators: who leads is frozen, cut off, killed or wrong about the time, and still only the leader writes."""
 
-import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.reliability.history import History
 from tests.reliability.installation import Installation
 from tests.reliability.matrix import IS_LONG, Case, Point, run_all
 from tests.reliability.people import make_diemjob
-from tests.reliability.playing import Outcome, Theatre, conclude
+from tests.reliability.playing import Arrange, Outcome, Theatre, conclude
 from tests.reliability.points import interrupt, list_calls
 from tests.reliability.processes import Program
 from tests.reliability.proxy import Call, Rule
@@ -18,17 +18,17 @@ from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest
 from tests.reliability.story import Story, find_story, list_stories
 from tests.reliability.waiting import eventually
 
-LEASE_SECONDS = 3.0
 MANY = 24
 
 CREATED = Point("create jobs", 1)
 TOLD = Point("patch diemjobs/status", 2)
 
 
-def freeze_leader(installation: Installation) -> None:
+def freeze_leader(installation: Installation, *, meanwhile: Callable[[], object] = lambda: None) -> None:
     """Stop the leader past its lease, and let it go on when another one leads."""
     installation.operator.pause()
     wait_for_another_leader(installation)
+    meanwhile()
     installation.operator.resume()
 
 
@@ -39,10 +39,11 @@ def cut_leader_off(installation: Installation) -> None:
     installation.operator.proxy.mend()
 
 
-def silence_lease(installation: Installation) -> None:
+def silence_lease(installation: Installation, *, meanwhile: Callable[[], object] = lambda: None) -> None:
     """Let none of the leader's calls about its lease be answered; all others are."""
     rule = installation.operator.proxy.rules.add(is_about_lease, LoseRequest(SILENCE))
     wait_for_another_leader(installation)
+    meanwhile()
     installation.operator.proxy.rules.remove(rule)
 
 
@@ -104,10 +105,19 @@ def test_leader_may_be_lost_at_any_time(theatre: Theatre, story: Story) -> None:
     run_all(build_cases(theatre, story))
 
 
-def play_many(theatre: Theatre, disturb: Callable[[Installation], None]) -> Outcome:
-    """Start many runs at once, disturb the leader while answers to its writes are under way, and have it all judged."""
+class Disturb(Protocol):
+    """Takes the leader's lease away, calls `meanwhile` when another one leads, and lets the first go on."""
+
+    def __call__(self, installation: Installation, *, meanwhile: Callable[[], object]) -> None: ...
+
+
+def play_many(theatre: Theatre, disturb: Disturb, *, arrange: Arrange = lambda _: None) -> Outcome:
+    """Start many runs at once, and have it all judged; the leader gets the answers to its writes when it leads no more.
+
+    Then it knows what comes next, and only its fence tells it that this is not its to do.
+    """
     hold = Hold(is_answer=True)
-    with theatre.stage(operators=2) as stage:
+    with theatre.stage(operators=2, arrange=arrange) as stage:
         leader = stage.installation.operator
         for place in range(MANY):
             stage.create(make_diemjob(f"etl-{place}", pod={"run-for": "100ms"}))
@@ -117,17 +127,17 @@ def play_many(theatre: Theatre, disturb: Callable[[Installation], None]) -> Outc
         for place in range(MANY):
             stage.set_state(f"etl-{place}", "running")
         eventually("writes are under way", lambda: len(rule.met) > 8)
-        threading.Timer(LEASE_SECONDS + 2, hold.release).start()
-        disturb(stage.installation)
+        try:
+            disturb(stage.installation, meanwhile=hold.release)
+        finally:
+            hold.release()
         for place in range(MANY):
             stage.wait_run(f"etl-{place}", "Completed", "state-1")
         return conclude(stage)
 
 
 @pytest.mark.parametrize("disturb", [freeze_leader, silence_lease], ids=["frozen", "lease-lost"])
-def test_leader_that_comes_back_to_unfinished_work_writes_nothing(
-    theatre: Theatre, disturb: Callable[[Installation], None]
-) -> None:
+def test_leader_that_comes_back_to_unfinished_work_writes_nothing(theatre: Theatre, disturb: Disturb) -> None:
     outcome = play_many(theatre, disturb)
 
     assert outcome.complaints == []
