@@ -3,14 +3,14 @@
 They are the simulation's, planted when the process starts. That the same histories hold without them, other tests show.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.reliability.installation import Installation
+from tests.reliability.installation import Installation, make_key
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.processes import SOURCE_ROOT
 from tests.reliability.stage import Stage, make_diemjob
@@ -22,10 +22,12 @@ PATIENCE_SECONDS = 20.0
 PLANTING = f"""\
 import asyncio, sys
 sys.path.append({str(ROOT)!r})
+from diem_operator.reconciler.apikeys import ApiKeyController
 from diem_operator.reconciler.leader import LeaderElector
 from tests.simulation.mutants import MUTANTS
 """
 FORGETTING_THE_LEASE = "LeaderElector._keep = lambda _: asyncio.Event().wait()"
+NO_FENCE_FOR_KEYS = "ApiKeyController._budget_seconds = lambda _: 5.0"
 
 
 def plant_mutant(name: str) -> str:
@@ -64,15 +66,29 @@ def test_status_before_its_job_is_seen(theatre: Theatre, tmp_path: Path) -> None
     assert [each for each in complaints if "was recorded before its Job" in each] != []
 
 
+def start_run(stage: Stage) -> None:
+    stage.create(make_diemjob("etl", pod={"run-for": "100ms"}))
+    stage.set_state("etl", "running")
+    stage.wait_run("etl", "Completed", "state-1")
+
+
+def issue_key(stage: Stage) -> None:
+    stage.reapply(make_key("late"), resource="diemapikeys")
+    stage.wait_answered("late", resource="diemapikeys")
+
+
 @pytest.mark.parametrize("is_fenced", [True, False])
-def test_write_past_the_fence_is_seen(theatre: Theatre, tmp_path: Path, is_fenced: bool) -> None:
+@pytest.mark.parametrize(
+    ("deed", "mistake"), [(start_run, plant_mutant("no-fence")), (issue_key, NO_FENCE_FOR_KEYS)], ids=["run", "key"]
+)
+def test_write_past_the_fence_is_seen(
+    theatre: Theatre, tmp_path: Path, deed: Callable[[Stage], None], mistake: str, is_fenced: bool
+) -> None:
     """The first leader never notices that its lease is over; the fence, where there is one, keeps it from writing."""
-    lines = [FORGETTING_THE_LEASE, *([] if is_fenced else [plant_mutant("no-fence")])]
+    lines = [FORGETTING_THE_LEASE, *([] if is_fenced else [mistake])]
     with mistaken(theatre, tmp_path, *lines, operators=2) as stage:
         wait_for_another_leader(stage.installation)
-        stage.create(make_diemjob("etl", pod={"run-for": "100ms"}))
-        stage.set_state("etl", "running")
-        stage.wait_run("etl", "Completed", "state-1")
+        deed(stage)
         complaints = conclude(stage).complaints
 
     past_the_fence = [each for each in complaints if "was sent although" in each]
