@@ -58,7 +58,7 @@ def list_calls(theatre: Theatre, story: Story, role: str) -> Sequence[Point]:
     return list_points(each for each in exchanges if each.call.client.startswith(role))
 
 
-def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: MakeFault) -> None:
+def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: MakeFault) -> bool:
     rules: list[Rule] = []
 
     def arrange(installation: Installation) -> None:
@@ -68,7 +68,9 @@ def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: 
     theatre.check(story, arrange)
     # Looks depend on what a watch has told by then; and later writes of a kind may fall together, as two changes of a
     # status do where the first was not yet written.
-    assert rules[0].met or point.nth > 1 or not changes_something(point), f"{point} was not reached"
+    is_met = bool(rules[0].met)
+    assert is_met or point.nth > 1 or not changes_something(point), f"{point} was not reached"
+    return is_met
 
 
 def interrupt(installation: Installation, point: Point, deed: Callable[[], None], *, is_after: bool) -> Rule:

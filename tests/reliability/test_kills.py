@@ -17,10 +17,12 @@ FAULTS: Mapping[str, MakeFault] = {
 CHOSEN = {"state_is_toggled_by_hand", "diemjob_is_deleted_and_made_anew", "job_has_a_finalizer_of_somebody_else"}
 
 
-def is_short(story: Story, point: Point, _: str) -> bool:
+def is_short(story: Story, point: Point, fault: str) -> bool:
     if story.name == "run_is_stopped_and_started_again":
         return point.what in {"create jobs", "patch diemjobs/status", "delete jobs", "patch diemjobs"}
-    return story.name in CHOSEN and point.what == "create jobs"
+    if point.what != "create jobs":
+        return False
+    return story.name in CHOSEN or (fault == "killed after" and point.nth == 1)
 
 
 @pytest.mark.matrix
