@@ -89,6 +89,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
         max_queue_seconds: how long each may wait.
         namespaces: whose objects are served; all where empty.
         excluded_namespaces: DiemJobs there do not exist for callers (the operator's own namespace).
+        resync_seconds: between two lists of DiemApiKeys, for what the watch may have kept to itself.
         idle_timeout_seconds: also the time within which a request's headers must have arrived.
         body_timeout_seconds: the time within which a request's body must have arrived.
         max_waiting_requests: further requests with `wait` are answered at once.
@@ -115,6 +116,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     max_queue_seconds: float = 30.0
     namespaces: tuple[str, ...] = ()
     excluded_namespaces: tuple[str, ...] = ()
+    resync_seconds: float = RESYNC_SECONDS
     max_body_bytes: int = 64 * 1024
     body_timeout_seconds: float = 10.0
     idle_timeout_seconds: float = 75.0

@@ -53,6 +53,7 @@ def test_both_processes_are_told(chart: Chart, values: dict[str, Any], variable:
         pytest.param("api", "api.limits.keyRequests.burst", 500, "DIEM_API_KEY_BURST", "500", id="burst of a key"),
         pytest.param("api", "api.limits.operations", 8, "DIEM_API_MAX_OPERATIONS", "8", id="operations"),
         pytest.param("api", "api.limits.queuedOperations", 9, "DIEM_API_MAX_QUEUED_OPERATIONS", "9", id="queued ones"),
+        pytest.param("api", "api.resyncSeconds", 60, "DIEM_API_RESYNC", "60", id="comparisons of keys"),
         pytest.param("api", "api.limits.connections", 9, "DIEM_API_MAX_CONNECTIONS", "9", id="connections"),
         pytest.param(
             *("api", "api.trustedProxies", ["10.0.0.0/8", "2001:db8::/32"]),

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from tests.reliability.installation import Installation
+from tests.reliability.installation import KEY, Installation
 from tests.reliability.matrix import IS_LONG, Case, long_form, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.proxy import Call
@@ -131,6 +131,17 @@ def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str
 def test_what_watches_hide_is_found_by_looking(theatre: Theatre, fault: str) -> None:
     story = find_story("run_is_stopped_and_started_again")
     check(theatre, story, "operator", BLIND[fault], times=None, arguments=QUICK_RESYNC)
+
+
+def test_revocation_that_the_api_is_not_told_of_is_found_by_listing(theatre: Theatre) -> None:
+    def arrange(installation: Installation) -> None:
+        installation.api.proxy.rules.add(partial(is_watch_of, "diemapikeys"), BLIND["without changes"]())
+
+    with theatre.stage(api_arguments=QUICK_RESYNC, arrange=arrange) as stage:
+        stage.kube.patch("diemapikeys", stage.namespace, KEY, {"spec": {"revoked": True}})
+        stage.wait_until("the key opens nothing", lambda: not stage.installation.is_let_in())
+        stage.kube.patch("diemapikeys", stage.namespace, KEY, {"spec": {"revoked": False}})
+        stage.wait_until("the key opens its door again", stage.installation.is_let_in)
 
 
 @long_form

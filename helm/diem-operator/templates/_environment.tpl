@@ -58,6 +58,8 @@
   value: {{ .Values.api.probePort | int | quote }}
 - name: DIEM_API_DRAIN
   value: {{ .Values.api.drainSeconds | quote }}
+- name: DIEM_API_RESYNC
+  value: {{ .Values.api.resyncSeconds | quote }}
 - name: DIEM_MISSING_KEY_STATUS
   value: {{ .Values.api.missingKeyStatus | int | quote }}
 {{- with .Values.api.limits }}

@@ -107,7 +107,9 @@ def _build_knowledge(cluster: Cluster, settings: ApiSettings, metrics: ApiMetric
         registry=registry,
         gate=_build_gate(settings, metrics),
         diemjobs=watch_diemjobs(cluster.diemjobs, cache, namespaces=settings.namespaces),
-        apikeys=watch_apikeys(cluster.apikeys, registry, namespaces=settings.namespaces),
+        apikeys=watch_apikeys(
+            cluster.apikeys, registry, namespaces=settings.namespaces, relist_seconds=settings.resync_seconds
+        ),
     )
 
 

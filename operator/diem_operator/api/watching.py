@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from diem_operator.access.registry import KeyRegistry
 from diem_operator.api.cache import JobCache
-from diem_operator.cluster.reflector import Reactions, Reflector, Watch
+from diem_operator.cluster.reflector import Reactions, Reflector, ReflectorTiming, Watch
 from diem_operator.cluster.resources import DiemApiKeys, DiemJobs
 from diem_operator.cluster.watch import EventType
 from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.diemjob import DiemJob
+from diem_operator.settings import RESYNC_SECONDS
 
 
 def watch_diemjobs(diemjobs: DiemJobs, cache: JobCache, *, namespaces: Sequence[str]) -> Watch[DiemJob]:
@@ -31,8 +32,15 @@ def watch_diemjobs(diemjobs: DiemJobs, cache: JobCache, *, namespaces: Sequence[
     return Watch([Reflector(diemjobs, reactions(each), namespace=each) for each in namespaces or (None,)])
 
 
-def watch_apikeys(apikeys: DiemApiKeys, registry: KeyRegistry, *, namespaces: Sequence[str]) -> Watch[DiemApiKey]:
-    """Return the watch that feeds the registry of keys; no namespaces means all."""
+def watch_apikeys(
+    apikeys: DiemApiKeys, registry: KeyRegistry, *, namespaces: Sequence[str], relist_seconds: float = RESYNC_SECONDS
+) -> Watch[DiemApiKey]:
+    """Return the watch that feeds the registry of keys; no namespaces means all.
+
+    What is decided about a job rests on a read; only whether a key opens it rests on this watch, so that is compared
+    with lists, too.
+    """
+    timing = ReflectorTiming(relist_seconds=relist_seconds)
 
     def reactions(namespace: str | None) -> Reactions[DiemApiKey]:
         def apply(event_type: EventType, apikey: DiemApiKey, _resource_version: int) -> None:
@@ -47,4 +55,4 @@ def watch_apikeys(apikeys: DiemApiKeys, registry: KeyRegistry, *, namespaces: Se
             on_undecodable=lambda key, _version: registry.discard(key),
         )
 
-    return Watch([Reflector(apikeys, reactions(each), namespace=each) for each in namespaces or (None,)])
+    return Watch([Reflector(apikeys, reactions(each), namespace=each, timing=timing) for each in namespaces or (None,)])

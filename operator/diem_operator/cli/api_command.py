@@ -142,6 +142,14 @@ server_options = apply_all(
         help="Seconds to go on serving after SIGTERM, until load balancers have noticed.",
     ),
     option(
+        "--resync",
+        "resync_seconds",
+        env="DIEM_API_RESYNC",
+        type=click.FloatRange(min=1),
+        default=DEFAULTS.resync_seconds,
+        help="Seconds between two comparisons of the keys that the watch has told with a list.",
+    ),
+    option(
         "--token-file",
         env="DIEM_API_TOKEN_FILE",
         type=click.Path(path_type=Path),

@@ -2,7 +2,7 @@
 
     list ──► watch ──► events, bookmarks ──► (the server ends the stream) ──► watch again from the last resourceVersion
       ▲                     │
-      └───── trouble ◄──────┘      after a growing pause
+      └───── trouble ◄──────┘      after a growing pause, or at once when a list is due
 
 After trouble it lists: the server may have come back with older data, and then a watch from a resourceVersion that
 these data have not reached stays silent. Whoever keeps a cache with it must ask `confirmed_at` how old its knowledge
@@ -35,12 +35,14 @@ class ReflectorTiming:
         first_pause_seconds: after the first failure; doubled with each further one.
         most_pause_seconds: the longest pause, also when the server asks for a longer one.
         settled_seconds: a watch that lasted so long was no failure, even if it brought nothing.
+        relist_seconds: after the last list another is due, for what a watch may have kept to itself; None: never.
     """
 
     inactivity_seconds: float = 70.0
     first_pause_seconds: float = 0.05
     most_pause_seconds: float = 5.0
     settled_seconds: float = 5.0
+    relist_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,7 @@ class Reflector(Generic[T]):
         self._timing = timing or ReflectorTiming()
         self._synced = asyncio.Event()
         self._must_list = True
+        self._relist_at: float | None = None
         self._resource_version = 0
         self._confirmed_at: float | None = None
         self._failures = 0
@@ -123,7 +126,11 @@ class Reflector(Generic[T]):
         try:
             if self._must_list:
                 await self._list()
-            await self._watch()
+            async with asyncio.timeout_at(self._relist_at):
+                await self._watch()
+        except TimeoutError:
+            self._must_list = True
+            return 0.0
         except ClusterError as error:
             return self._recover(error)
         if _loop_seconds() - started_at >= self._timing.settled_seconds:
@@ -135,6 +142,8 @@ class Reflector(Generic[T]):
         self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
         self._must_list = False
+        if self._timing.relist_seconds is not None:
+            self._relist_at = _loop_seconds() + self._timing.relist_seconds
         self._reactions.on_replace(listing.items, listing.resource_version)
         self._confirm(listing.resource_version)
         self._synced.set()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -219,6 +219,28 @@ async def test_knowledge_is_confirmed_by_lists_events_and_bookmarks_only(
     await running.until(lambda: len(server.requests) > 8)
     assert running.reflector.confirmed_at == confirmed_at
     assert running.reflector.is_synced
+
+
+async def test_list_is_repeated_when_it_is_due(server: ScriptedServer, session: ApiServer) -> None:
+    """However often the watch has ended since, and although it says that nothing is missing."""
+    heard = Heard()
+    reactions = Reactions(on_replace=heard.on_replace, on_event=heard.on_event, on_undecodable=heard.on_undecodable)
+    timing = replace(TIMING, inactivity_seconds=5, relist_seconds=0.2)
+    server.plays(
+        answer(200, page(diemjob("a"), version=100)),
+        stream(bookmark(150)),
+        stream(bookmark(151), then_hang=True),
+        answer(200, page(version=151)),
+        stream(then_hang=True),
+    )
+    running = Running(Reflector(Cluster(session).diemjobs, reactions, timing=timing), heard)
+    task = asyncio.create_task(running.reflector.run())
+    await running.until(lambda: len(watched_from(server)) == 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert heard.log == [("replace", ("a",), 100), ("replace", (), 151)]
+    assert watched_from(server) == ["100", "150", "151"]
 
 
 async def test_first_list_is_tried_until_it_is_allowed(server: ScriptedServer, running: Running) -> None:
