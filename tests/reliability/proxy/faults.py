@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from tests.reliability.proxy.calls import ARRIVED_LATE, Call
 from tests.reliability.proxy.forwarding import Answer, Forwarding, Lines, Outgoing, Reset, Silence, Stream
 
+LONGEST_SECONDS = 300.0
+"""Nothing is held for longer, so that a test that fails before it lets go ends all the same."""
+
 _REASONS = {
     401: "Unauthorized",
     403: "Forbidden",
@@ -146,7 +149,7 @@ class Hold:
 
     async def handle(self, forwarding: Forwarding) -> Outgoing:
         answer = await forwarding.ask() if self.is_answer else None
-        await asyncio.to_thread(self._released.wait)
+        await asyncio.to_thread(self._released.wait, LONGEST_SECONDS)
         return answer or await forwarding.ask()
 
     def release(self) -> None:
@@ -164,7 +167,7 @@ class Straggle:
         after_seconds: how much later, unless the test lets it go before.
     """
 
-    after_seconds: float | None = None
+    after_seconds: float = LONGEST_SECONDS
     _released: threading.Event = field(default_factory=threading.Event)
     _under_way: list[asyncio.Future[Answer | Stream]] = field(default_factory=list)
 
