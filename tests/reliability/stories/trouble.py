@@ -73,8 +73,9 @@ def diemjob_has_a_finalizer_of_somebody_else(stage: Stage) -> None:
         stage.begin_deletion("etl")
         stage.patch("etl", {"state": "running", "run": {"id": "too-late"}})
         stage.pause(1)
-        names = [job["metadata"]["name"] for job in stage.list_jobs("etl")]
-        assert names == [stage.find_job_name("etl", held)]
+        jobs = [job["metadata"] for job in stage.list_jobs("etl")]
+        assert [job["name"] for job in jobs] == [stage.find_job_name("etl", held)]
+        assert "deletionTimestamp" not in jobs[0], "it goes with its DiemJob, not before"
     stage.delete("etl")
     stage.create(make_diemjob("etl"))
     stage.start("etl", "next")
