@@ -41,6 +41,7 @@ class Ledger(Truth):
         if self.is_late:
             if self.is_remembered:
                 self._judge_late_job(raw)
+                self.expected.add(uid)
             self.late.add(uid)
             return
         if not self._is_ours(raw):
@@ -185,7 +186,7 @@ class Ledger(Truth):
         is_excused = new.id in self.excused or self.is_ghost or is_second
         if new.phase is Phase.STOPPED and not is_excused:
             for job in self.server.find_owned_jobs():
-                is_counted = job["metadata"]["uid"] not in self.late | self.hidden
+                is_counted = job["metadata"]["uid"] not in (self.late - self.expected) | self.hidden
                 assert run_id_of(job) != new.id or not is_counted or is_finished(job), f"{new.id} is Stopped and runs"
         if new.reason == reasons.JOB_DELETED:
             assert new.id in self.deleted_by_hand | self.forgotten | self.taken, (

@@ -171,7 +171,7 @@ class Operators(World):
                 carry_out=operator.request.carry_out,
                 sent_at=self._seconds(),
                 is_ghost=operator.is_ghost,
-                is_remembered=operator is self.leader,
+                is_remembered=operator is self.leader and not any(each.is_ghost for each in self.operators),
             )
             self.late.append(late)
 

@@ -26,6 +26,7 @@ class Truth(Watcher):
         stopped: ids whose stop the API has acknowledged.
         made: ids of Jobs that were made in time, in order.
         late: uids of Jobs that landed after their sender had given up or been deposed.
+        expected: uids of those of which the leader knew that they might.
         excused: ids that may run again: a known limit.
         doubtful: ids whose Job was deleted by hand before any status told of it; excused once the memory of it is lost.
         deleted_by_hand: ids whose Job somebody else deleted.
@@ -52,6 +53,7 @@ class Truth(Watcher):
     stopped: set[RunId] = field(default_factory=set)
     made: list[RunId] = field(default_factory=list)
     late: set[str] = field(default_factory=set)
+    expected: set[str] = field(default_factory=set)
     excused: set[RunId] = field(default_factory=set)
     doubtful: set[RunId] = field(default_factory=set)
     deleted_by_hand: set[RunId] = field(default_factory=set)

@@ -7,14 +7,14 @@ from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import RunId
 from diem_operator.planning.commands import Outcome
-from diem_operator.planning.world import PostOutcome
+from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, PostOutcome
 from tests.simulation.api_server import ModelApiServer
 from tests.simulation.ledger import Ledger
 from tests.simulation.operator_process import KEY, OperatorProcess
 from tests.simulation.truth import decode
 
-LOST_REQUEST_SECONDS = 50
-"""A request that has not landed by then never does; finished Jobs are kept for longer."""
+LOST_REQUEST_SECONDS = REQUEST_TIMEOUT_SECONDS - 1
+"""A request that has not landed by then never does."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class LateRequest:
     """A write that its sender has given up on and that is still on its way.
 
     Attributes:
-        is_remembered: its sender leads, and knows that it may still land.
+        is_remembered: its sender leads alone, and knows that it may still land.
     """
 
     carry_out: Callable[[], object]

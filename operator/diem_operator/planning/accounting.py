@@ -20,7 +20,7 @@ from diem_operator.planning.statuses import (
     with_run,
     with_seen_id,
 )
-from diem_operator.planning.steps import ObserveLive, Step, Wait, WriteStatus
+from diem_operator.planning.steps import ObserveLive, Step, WriteStatus
 from diem_operator.planning.world import World
 
 _MESSAGES = {
@@ -31,13 +31,11 @@ _MESSAGES = {
 
 
 def account_for_ids(world: World) -> Step | None:
-    """Record accepted ids that will never start as Stopped, once none of them can get a Job any more."""
+    """Record accepted ids that will never start as Stopped; one that a POST may still make a Job of has to wait."""
     spec, status, uid = world.diemjob.spec, world.diemjob.status, world.diemjob.metadata.uid
-    ids = find_unaccounted_ids(spec, status, uid)
+    ids = [run_id for run_id in find_unaccounted_ids(spec, status, uid) if world.find_straggler(run_id) is None]
     if not ids:
         return None
-    if seconds := max(map(world.arrives_for_seconds, ids)):
-        return Wait(seconds=seconds)
     restored = spec.run is not None and is_restored(spec.run, uid)
     reason = reasons.RESTORED_REQUEST if restored else reasons.NEVER_STARTED
     for run_id in ids:

@@ -18,8 +18,8 @@ from diem_operator.model.diemjob import Phase, RunStatus
 from diem_operator.model.job import Job
 from diem_operator.planning.rules import find_request_of, is_stop_wanted
 from diem_operator.planning.starting import create
-from diem_operator.planning.statuses import finish_run, settle, with_run
-from diem_operator.planning.steps import DeleteJob, InspectPods, ObserveLive, Step, Wait, WriteStatus
+from diem_operator.planning.statuses import LOST_REQUEST, finish_run, settle, with_run
+from diem_operator.planning.steps import DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
 from diem_operator.planning.timing import is_inspection_due, is_start_deadline_over
 from diem_operator.planning.world import Inspection, PostOutcome, World
 
@@ -88,7 +88,7 @@ def _with_start(run: RunStatus, job: Job) -> RunStatus:
 
 
 def _stopping(run: RunStatus, reason: str, inspection: Inspection | None) -> RunStatus:
-    known = run.message if run.phase is Phase.STOPPING else ""
+    known = run.message if run.phase is Phase.STOPPING and run.message != LOST_REQUEST else ""
     blocker = known if inspection is None else inspection.deletion_blocker
     return msgspec.structs.replace(run, phase=Phase.STOPPING, reason=reason, message=blocker)
 
@@ -107,7 +107,7 @@ def _progress(run: RunStatus, job: Job, inspection: Inspection | None) -> RunSta
     return msgspec.structs.replace(run, phase=Phase.PENDING, reason=reason, message=message)
 
 
-def _follow_without_job(world: World, live: RunStatus) -> Step:
+def _follow_without_job(world: World, live: RunStatus) -> Step | None:
     was_created = world.find_attempt(PostOutcome.CREATED, live.id) is not None
     if live.phase is not Phase.SUBMITTED or was_created:
         return _end_without_job(world, live, find_ending(world, live) or reasons.JOB_DELETED)
@@ -120,14 +120,20 @@ def _follow_without_job(world: World, live: RunStatus) -> Step:
     return create(world, request)
 
 
-def _end_without_job(world: World, live: RunStatus, reason: str) -> Step:
-    """End the run because its Job is not there, once the API server has said so and none can be made any more."""
+def _end_without_job(world: World, live: RunStatus, reason: str) -> Step | None:
+    """End the run because its Job is not there, once the API server itself has said so.
+
+    Until then it is Stopping, as also while another Job of it is there or may still come.
+    """
+    again = world.find_job_by_id(live.id)
+    may_have_job = world.find_straggler(live.id) is not None or (again is not None and not again.is_finished)
+    stopping = msgspec.structs.replace(live, phase=Phase.STOPPING, reason=reason, message=LOST_REQUEST)
+    if may_have_job and live == stopping:
+        return None
     if not world.is_live:
         return ObserveLive(reason=f"run {live.id} ends as its Job is absent")
-    if seconds := world.arrives_for_seconds(live.id):
-        message = "a request without an answer may still make its Job, which then is deleted; over in a minute or so"
-        stopping = msgspec.structs.replace(live, phase=Phase.STOPPING, reason=reason, message=message)
-        return write_run(world, stopping) if stopping != live else Wait(seconds=seconds)
+    if may_have_job:
+        return write_run(world, stopping)
     phase = Phase.FAILED if reason in _FAILED_ENDINGS else Phase.STOPPED
     ended = finish_run(live, phase, reason=reason, message=_MESSAGES.get(reason, ""), at=world.now)
     return write_run(world, ended)

@@ -40,6 +40,7 @@ def mark_recorded(world: World) -> Step | None:
 def rest(world: World) -> Wait:
     """Wait for an event, or for the first limit in seconds."""
     limits: list[float | None] = [left for _, left in _find_removals(world)]
+    limits.append(None if world.straggler is None else world.straggler.arrives_for_seconds)
     if world.live is not None:
         job = world.live_job
         deadline = find_start_deadline_seconds_left(world, world.live)
@@ -50,7 +51,10 @@ def rest(world: World) -> Wait:
 
 
 def _find_removals(world: World) -> list[tuple[Job, float]]:
-    """Return the finished Jobs that are to go, each with the seconds until then; the latest runs count as history."""
+    """Return the finished Jobs that are to go, each with the seconds until then; the latest runs count as history.
+
+    One holds its name as long as a POST without an answer would make it again.
+    """
     status = world.diemjob.status
     recorded = [
         job
@@ -66,4 +70,9 @@ def _find_removals(world: World) -> list[tuple[Job, float]]:
     removals = [
         (job, find_removal_seconds_left(world, job, is_kept=position < limit)) for position, job in enumerate(recorded)
     ]
-    return [(job, left) for job, left in removals if left is not None]
+    return [(job, max(left, _find_straggler_seconds(world, job))) for job, left in removals if left is not None]
+
+
+def _find_straggler_seconds(world: World, job: Job) -> float:
+    straggler = None if job.run_id is None else world.find_straggler(job.run_id)
+    return 0 if straggler is None else straggler.arrives_for_seconds

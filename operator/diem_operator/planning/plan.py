@@ -1,6 +1,6 @@
 """The plan: the one next step for a DiemJob, found by asking the policies in their order.
 
-    world ──► leave_deleted ─► settle_unknown_post ─► record_* ─► delete_stray_jobs ─► follow_live_run
+    world ──► leave_deleted ─► settle_* ─► record_* ─► delete_stray_jobs ─► follow_live_run
                       ─► account_for_ids ─► start ─► report ─► clean_up ─► mark_recorded ─► rest ──► step
 
 The first policy with something to say decides. The caller carries the step out, looks at the world again and asks
@@ -14,7 +14,7 @@ from diem_operator.planning.accounting import account_for_ids, record_lost_state
 from diem_operator.planning.following import follow_live_run
 from diem_operator.planning.housekeeping import clean_up, mark_recorded, report, rest
 from diem_operator.planning.recording import delete_stray_jobs, record_unseen_jobs, record_vanished_job
-from diem_operator.planning.starting import settle_unknown_post, start
+from diem_operator.planning.starting import settle_straggler, settle_unknown_post, start
 from diem_operator.planning.steps import Step, Wait
 from diem_operator.planning.world import World
 
@@ -28,6 +28,7 @@ def leave_deleted(world: World) -> Step | None:
 
 POLICIES: Final[tuple[Policy, ...]] = (
     leave_deleted,
+    settle_straggler,
     settle_unknown_post,
     record_lost_state,
     record_unseen_jobs,

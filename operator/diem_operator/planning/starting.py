@@ -28,6 +28,17 @@ _PATIENT_FAILURES = 6
 """Up to so many POSTs are made for a run that is no longer wanted; that is some 20 seconds."""
 
 
+def settle_straggler(world: World) -> Step | None:
+    """Look for what came of a POST without an answer, now that nothing can come of it any more.
+
+    Policies after this one meet only stragglers that may still arrive.
+    """
+    straggler = world.straggler
+    if straggler is None or straggler.arrives_for_seconds > 0:
+        return None
+    return ObserveLive(reason=f"whether run {straggler.run_id} has another Job is unknown")
+
+
 def settle_unknown_post(world: World) -> Step | None:
     """Find out what became of a POST of unknown outcome: repeat it, or wait until nothing can come of it any more."""
     attempt = world.attempt
@@ -36,8 +47,9 @@ def settle_unknown_post(world: World) -> Step | None:
     if any(job.run_id == attempt.request.id for job in world.owned):
         return None
     if attempt.failures >= _PATIENT_FAILURES and not _is_wanted(world, attempt.request):
-        if seconds := world.arrives_for_seconds(attempt.request.id):
-            return Wait(seconds=seconds)
+        straggler = world.find_straggler(attempt.request.id)
+        if straggler is not None:
+            return Wait(seconds=straggler.arrives_for_seconds)
         return None if world.is_live else ObserveLive(reason=f"whether run {attempt.request.id} has a Job is unknown")
     return _retry(world, attempt) or CreateJob(request=attempt.request, manifest=attempt.manifest)
 
@@ -81,16 +93,19 @@ def _find_next_step(world: World, request: StartRequest) -> Step:
 
 def _may_make_another_job(world: World, straggler: Straggler, request: StartRequest) -> bool:
     """Whether a POST without an answer may make a Job beside that of this request: its name must be free for that."""
-    is_own = straggler.diemjob_uid == world.diemjob.metadata.uid
-    return not (is_own and (straggler.run_id == request.id or world.find_job_by_id(straggler.run_id) is not None))
+    if straggler.diemjob_uid != world.diemjob.metadata.uid:
+        return True
+    job = world.find_job_by_id(straggler.run_id)
+    return straggler.run_id != request.id and (job is None or job.metadata.is_being_deleted)
 
 
 def _wait_for_straggler(world: World, straggler: Straggler, request: StartRequest) -> Step:
-    """Find out what became of a POST for another run, once nothing can come of it any more."""
-    if straggler.arrives_for_seconds <= 0 or not world.is_live:
-        return ObserveLive(reason=f"whether run {straggler.run_id} has a Job is unknown")
+    """Start nothing while a POST for another run may still make its Job; the first look may show that it has."""
     message = "a request without an answer may still make the Job of an earlier run, for a minute or so"
-    return _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message) or Wait(seconds=straggler.arrives_for_seconds)
+    shown = _show(world, request, reasons.WAITING_FOR_OLD_JOBS, message)
+    if shown is not None and not world.is_live:
+        return ObserveLive(reason=f"whether run {straggler.run_id} has a Job is unknown")
+    return shown or Wait(seconds=straggler.arrives_for_seconds)
 
 
 def _find_problems(world: World, request: StartRequest) -> tuple[str, ...]:
@@ -133,7 +148,11 @@ def _show(world: World, request: StartRequest, reason: str, message: str) -> Wri
     return WriteStatus(status=settle(world, with_run(status, shown)))
 
 
-def _fail(world: World, request: StartRequest, reason: str, message: str) -> WriteStatus:
+def _fail(world: World, request: StartRequest, reason: str, message: str) -> Step:
+    """Record that the run cannot start, once no POST can make its Job any more."""
+    straggler = world.find_straggler(request.id)
+    if straggler is not None:
+        return _show(world, request, reason, message) or Wait(seconds=straggler.arrives_for_seconds)
     status = world.diemjob.status
     live = world.live
     run = live if live is not None and live.id == request.id else build_submitted_run(status, request)

@@ -13,6 +13,11 @@ from diem_operator.planning.ids import find_state_start, forget_old, is_seen, re
 from diem_operator.planning.rules import StartRequest, build_next_number, find_due_start
 from diem_operator.planning.world import World
 
+LOST_REQUEST = (
+    "a request without an answer may have made its Job again, or still may for a minute or so; that is deleted"
+)
+"""The message of a run that is Stopping although the Job it had is gone."""
+
 _STALLED_REASONS = frozenset({reasons.JOB_REJECTED, reasons.JOB_NAME_TAKEN, reasons.INVALID_PARAMETERS})
 """Failures that the same request would meet again; someone has to change the spec."""
 
@@ -135,7 +140,8 @@ def _explain(status: DiemJobStatus, *, is_reconciling: bool) -> tuple[str, str]:
     if run is None:
         return reasons.STARTING if is_reconciling else reasons.IDLE, ""
     if run.phase is Phase.STOPPING:
-        return (reasons.JOB_DELETION_BLOCKED, run.message) if run.message else (reasons.STOPPING, "")
+        is_blocked = run.message not in {"", LOST_REQUEST}
+        return reasons.JOB_DELETION_BLOCKED if is_blocked else reasons.STOPPING, run.message
     if run.phase.is_terminal and is_reconciling:
         return reasons.STARTING, ""
     return run.reason or str(run.phase), run.message

@@ -67,7 +67,8 @@ class Straggler(Resource, frozen=True, kw_only=True):
     Args:
         diemjob_uid: of the DiemJob it was sent for, which may be deleted.
         run_id: of the run it was sent for.
-        arrives_for_seconds: how much longer it may make a Job that no read shows yet; not positive once it cannot.
+        arrives_for_seconds: how much longer it may make a Job that no read shows yet. Not positive: it cannot any more,
+            and what it has made is to be looked for.
     """
 
     diemjob_uid: Uid
@@ -172,12 +173,12 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
             if job.run_id and not job.is_finished and job is not self.live_job and job not in self.unseen_jobs
         )
 
-    def arrives_for_seconds(self, run_id: RunId) -> float:
-        """Return how much longer a POST without an answer may make the Job of this run; 0 once none can."""
+    def find_straggler(self, run_id: RunId) -> Straggler | None:
+        """Return the POST without an answer if it is for this run of this very DiemJob."""
         straggler = self.straggler
         if straggler is None or (straggler.diemjob_uid, straggler.run_id) != (self.diemjob.metadata.uid, run_id):
-            return 0
-        return max(0.0, straggler.arrives_for_seconds)
+            return None
+        return straggler
 
     def find_inspection(self, job: Job) -> Inspection | None:
         """Return what the last look at the pods of this very Job showed."""

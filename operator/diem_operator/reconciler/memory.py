@@ -41,11 +41,11 @@ class Recollection:
 
 @dataclass(slots=True)
 class LostPost:
-    """A POST without an answer, or several for the same run.
+    """A POST without an answer, or several for the same run: what becomes a `Straggler`.
 
     Attributes:
         given_up_at_seconds: when the last of them was.
-        posts: how many there were for the run since the first of them, those included that made the Job.
+        posts: how many there were for the run since the first of them that may have made its Job.
     """
 
     uid: Uid
@@ -67,7 +67,7 @@ class LostPost:
 class Memory:
     """Recollections by DiemJob, and by name, whether or not that DiemJob is gone, the POSTs without an answer.
 
-    Of the latter one run's are enough: no other run is started while they may still make a Job.
+    Of the latter those of one run are kept, the last: no other is started while they may make a Job beside its own.
 
     Args:
         jitter: returns a factor for retries, about 1; an argument so that tests choose it.
@@ -105,7 +105,7 @@ class Memory:
         run_id, lost = result.attempt.request.id, self._lost_posts.get(key)
         if lost is not None and not lost.is_for(uid, run_id):
             lost = None
-        if result.attempt.is_unknown:
+        if result.is_unanswered:
             posts = 1 if lost is None else lost.posts + 1
             self._lost_posts[key] = LostPost(uid, run_id, given_up_at_seconds=now_seconds, posts=posts)
         elif lost is not None and result.has_made_job:
@@ -144,6 +144,11 @@ class Memory:
         straggler = self.find_straggler(key, now_seconds=began_seconds)
         if straggler is not None and straggler.arrives_for_seconds <= 0:
             del self._lost_posts[key]
+
+    def note_lists(self, *, began_seconds: float) -> None:
+        """Forget all such POSTs whose Jobs would be known, as all Jobs were listed when none of them could arrive."""
+        for key in list(self._lost_posts):
+            self.note_read(key, began_seconds=began_seconds)
 
     def clear(self) -> None:
         """Forget everything: somebody else has led in between."""

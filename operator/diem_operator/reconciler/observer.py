@@ -173,10 +173,12 @@ class Observer:
         What a watch has brought since a LIST was taken is newer than the LIST. So nothing is taken away on its word
         alone: where it lacks an object, or has another version, that object is read before anything is decided.
         """
+        began_seconds = self._steady_seconds()
         diemjobs, jobs = await self._list()
         changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
         changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
         self._doubtful |= self._store.find_doubtful_keys(diemjobs, jobs)
+        self._memory.note_lists(began_seconds=began_seconds)
         return changed | self._doubtful
 
     async def _list(self) -> tuple[list[DiemJob], list[Job]]:

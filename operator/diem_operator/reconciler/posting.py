@@ -1,6 +1,6 @@
 """Creates the Job of a run and says what is known afterwards; see PostOutcome for the answers and what they allow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -37,12 +37,14 @@ class PostResult:
     Attributes:
         attempt: what is known after it.
         retry_after_seconds: how long the API server asked to wait before the next; 0 where it did not.
-        has_made_job: it was this POST itself; otherwise, if the Job exists, an earlier one made it.
+        has_made_job: it was this POST itself, as it was told; otherwise, if the Job exists, perhaps another one.
+        is_unanswered: it may still be carried out, whatever is known of the Job by now.
     """
 
     attempt: Attempt
     retry_after_seconds: float = 0
     has_made_job: bool = False
+    is_unanswered: bool = False
 
 
 async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_seconds: float) -> PostResult:
@@ -63,7 +65,10 @@ async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_se
         return await _identify(jobs, step, manifest, otherwise=_created(step, manifest))
     except ClusterError as error:
         result = _explain(step, error)
-        return await _identify(jobs, step, manifest, otherwise=result) if is_repeated else result
+        if not is_repeated:
+            return result
+        found = await _identify(jobs, step, manifest, otherwise=result)
+        return replace(found, is_unanswered=result.is_unanswered)
     return PostResult(_build(step, PostOutcome.CREATED, job=job), has_made_job=True)
 
 
@@ -100,7 +105,8 @@ def _explain(step: CreateJob, error: ClusterError) -> PostResult:
             return PostResult(_build(step, PostOutcome.REJECTED, reason=reasons.JOB_REJECTED, message=error.message))
         case OutcomeUnknown():
             reason, message = reasons.API_SERVER_UNAVAILABLE, str(error)
-            return PostResult(_build(step, PostOutcome.UNKNOWN, reason=reason, message=message))
+            attempt = _build(step, PostOutcome.UNKNOWN, reason=reason, message=message)
+            return PostResult(attempt, is_unanswered=True)
         case Refused():
             attempt = _build(
                 step, PostOutcome.DEFERRED, reason=_find_reason(error), message=error.message or str(error)

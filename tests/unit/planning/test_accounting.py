@@ -42,9 +42,19 @@ def test_request_that_is_stopped_before_it_started_is_recorded(diemjob: DiemJob)
 def test_request_is_not_over_while_a_post_may_still_make_its_job() -> None:
     diemjob = make_diemjob(state=State.STOPPED, run=make_request("r1"))
 
-    assert plan(make_world(diemjob, straggler=make_straggler("r1"))) == Wait(seconds=20)
+    waiting = write(make_world(diemjob, straggler=make_straggler("r1")))
+    assert not is_seen(waiting.diemjob.status, RunId("r1"))
+    assert plan(waiting) == Wait(seconds=20)
     for other in (make_straggler("r0"), make_straggler("r1", uid=Uid("older")), None):
         assert plan_run(make_world(diemjob, straggler=other)).phase is Phase.STOPPED
+
+
+def test_other_requests_need_not_wait_for_that() -> None:
+    diemjob = make_diemjob(state=State.STOPPED, run=make_request("r2"), requests=(accepted("r1"), accepted("r2")))
+
+    status = plan_status(make_world(diemjob, straggler=make_straggler("r1")))
+
+    assert [is_seen(status, RunId(run_id)) for run_id in ("r1", "r2")] == [False, True]
 
 
 def test_replaced_requests_become_history_in_the_order_of_asking() -> None:

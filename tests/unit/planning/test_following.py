@@ -10,6 +10,7 @@ from diem_operator.model.diemjob import DiemJob, Phase, RunStatus, State
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import Condition
 from diem_operator.planning.plan import plan
+from diem_operator.planning.statuses import LOST_REQUEST
 from diem_operator.planning.steps import CreateJob, DeleteJob, InspectPods, ObserveLive, Wait
 from diem_operator.planning.world import Inspection, PostOutcome, World
 from tests.builders import (
@@ -249,11 +250,38 @@ def test_run_is_not_over_while_a_post_may_still_make_its_job(kind: str, reason: 
     stopping = write(seen_live(world))
     assert stopping.live is not None
     assert (stopping.live.phase, stopping.live.reason) == (Phase.STOPPING, reason)
-    assert "may still make its Job" in stopping.live.message
-    assert plan(seen_live(stopping)) == Wait(seconds=20)
+    assert "may have made its Job again" in stopping.live.message
+    assert find_condition(stopping.diemjob.status, "Reconciling").reason == reasons.STOPPING
+    assert plan(stopping) == Wait(seconds=20)
 
     ended = plan_run(msgspec.structs.replace(seen_live(stopping), straggler=None))
     assert (ended.phase, ended.reason) == (Phase.STOPPED, reason)
+
+
+def test_what_people_change_is_seen_while_a_post_may_still_make_a_job() -> None:
+    stopping = make_run("r1", Phase.STOPPING, reason=reasons.JOB_DELETED, message=LOST_REQUEST)
+    diemjob = make_diemjob(state=State.STOPPED, run=make_request("r1"), status=make_status(stopping))
+
+    assert plan_status(make_world(diemjob, straggler=make_straggler())).observed_state is State.STOPPED
+
+
+@pytest.mark.parametrize(("kind", "reason"), ENDINGS)
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.STOPPING])
+def test_run_is_not_over_while_its_job_is_there_once_more(kind: str, reason: str, phase: Phase) -> None:
+    live = make_run("r1", phase, reason=reason if phase is Phase.STOPPING else "")
+    world = seen_live(make_world(make_ending(kind, live), make_job(uid="job-2", deleted_at=NOW)))
+
+    stopping = write(world)
+    assert stopping.live is not None
+    assert (stopping.live.phase, stopping.live.reason) == (Phase.STOPPING, reason)
+    assert plan(stopping) == Wait()
+    assert plan_run(seen_live(with_job(stopping))).phase is Phase.STOPPED
+
+
+def test_job_that_is_adopted_after_all_takes_that_message_away() -> None:
+    stopping = make_run("r1", Phase.STOPPING, reason=reasons.STOP_REQUESTED, message=LOST_REQUEST, job_uid="")
+
+    assert plan_run(make_world(make_ending("state stopped", stopping), make_job())).message == ""
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.STOPPING])
@@ -314,7 +342,7 @@ def test_job_with_the_name_and_id_of_the_run_but_another_uid_is_not_its_job() ->
 
     run = plan_run(seen_live(make_world(make_live(make_run("r1", Phase.RUNNING)), other)))
 
-    assert (run.phase, run.reason) == (Phase.FAILED, reasons.JOB_DELETED)
+    assert (run.phase, run.reason, run.job_uid) == (Phase.STOPPING, reasons.JOB_DELETED, "job-1")
 
 
 def test_submitted_run_whose_post_succeeded_is_not_posted_again() -> None:

@@ -7,6 +7,7 @@ from diem_operator.model import reasons
 from diem_operator.model.diemjob import DiemJob, DiemJobStatus, JobTemplate, ParameterDeclaration, Phase, State
 from diem_operator.model.job import Job
 from diem_operator.model.names import ANNOTATION_RUN_NUMBER, REQUESTER_STATE, RunId, Uid
+from diem_operator.planning.housekeeping import rest
 from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_job
 from diem_operator.planning.plan import plan
@@ -267,14 +268,17 @@ OTHERS_STRAGGLERS = [
 
 @pytest.mark.parametrize("straggler", OTHERS_STRAGGLERS)
 def test_job_that_another_run_may_have_is_looked_for_first(straggler: Straggler) -> None:
-    over = msgspec.structs.replace(straggler, arrives_for_seconds=0)
-    for world in (
-        make_world(make_wanted(), straggler=straggler),
-        make_world(make_wanted(), straggler=over),
-        make_world(make_wanted(), straggler=over, is_live=True),
-    ):
-        assert isinstance(plan(world), ObserveLive)
+    assert isinstance(plan(make_world(make_wanted(), straggler=straggler)), ObserveLive)
     assert isinstance(plan(make_world(make_wanted())), CreateJob)
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+@pytest.mark.parametrize("straggler", [*OTHERS_STRAGGLERS, make_straggler("r1")])
+def test_what_came_of_a_post_is_looked_for_once_nothing_can_come_of_it(straggler: Straggler, is_live: bool) -> None:
+    """Whatever is to be done; a read that began before does not tell."""
+    over = msgspec.structs.replace(straggler, arrives_for_seconds=0)
+
+    assert isinstance(plan(make_world(make_wanted(), straggler=over, is_live=is_live)), ObserveLive)
 
 
 @pytest.mark.parametrize("straggler", OTHERS_STRAGGLERS)
@@ -286,7 +290,7 @@ def test_job_that_another_run_may_still_get_is_waited_for(straggler: Straggler) 
     assert status.run is not None
     assert (status.run.phase, status.run.reason) == (Phase.SUBMITTED, reasons.WAITING_FOR_OLD_JOBS)
 
-    assert plan(make_world(make_wanted(status), straggler=straggler, is_live=True)) == Wait(seconds=20)
+    assert plan(make_world(make_wanted(status), straggler=straggler)) == Wait(seconds=20)
 
 
 def test_post_that_finds_its_name_taken_is_not_waited_for() -> None:
@@ -295,7 +299,32 @@ def test_post_that_finds_its_name_taken_is_not_waited_for() -> None:
     past = make_status(make_run("r0", Phase.COMPLETED))
 
     assert isinstance(plan(make_world(make_wanted(past), finished, straggler=make_straggler("r0"))), CreateJob)
+    going = make_job("r0", finish="Complete", deleted_at=NOW)
+    assert isinstance(plan(make_world(make_wanted(past), going, straggler=make_straggler("r0"))), ObserveLive)
     assert isinstance(plan(make_world(make_wanted(), straggler=make_straggler("r1"))), CreateJob)
+
+
+@pytest.mark.parametrize("outcome", [PostOutcome.REJECTED, PostOutcome.NAME_TAKEN])
+def test_run_has_not_failed_while_a_post_may_still_make_its_job(outcome: PostOutcome) -> None:
+    attempt = make_attempt(outcome, message="no such volume")
+    world = make_world(make_wanted(), attempt=attempt, straggler=make_straggler())
+
+    shown = write(world)
+    assert shown.live is not None
+    assert (shown.live.phase, shown.live.message) == (Phase.SUBMITTED, "no such volume")
+    assert plan(shown) == Wait(seconds=20)
+    assert plan_run(msgspec.structs.replace(shown, straggler=None)).phase is Phase.FAILED
+
+
+def test_finished_job_keeps_its_name_as_long_as_a_post_would_make_it_again() -> None:
+    old = make_job("r1", finish="Complete", finished_at=seconds_ago(90))
+    status = make_status(make_run("r1", Phase.COMPLETED))
+    diemjob = make_diemjob(state=State.RUNNING, run=make_request("r1"), status=status, job_history_limit=0)
+
+    assert isinstance(plan_after_writes(make_world(diemjob, old)), DeleteJob)
+    waiting = make_world(diemjob, old, straggler=make_straggler())
+    assert not isinstance(plan_after_writes(waiting), DeleteJob)
+    assert rest(waiting) == Wait(seconds=20)
 
 
 def test_post_of_unknown_outcome_is_repeated_unchanged_whatever_the_spec_says_by_then() -> None:

@@ -5,7 +5,6 @@ import pytest
 from diem_operator.cluster.errors import OutcomeUnknown, RequestNotSent
 from diem_operator.model import reasons
 from diem_operator.model.diemjob import Phase
-from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import lost_reply, refusal
 
@@ -194,43 +193,3 @@ async def test_unknown_outcome_is_not_asked_for_without_a_pause_when_the_start_i
         assert wait.seconds > 0
 
     assert shell.server.count("POST jobs") == 7
-
-
-async def test_lost_post_is_reckoned_with_until_it_cannot_arrive_any_more(shell: Shell) -> None:
-    """Its repetition made the Job, which was deleted for a stop: what was lost may make it again."""
-    shell.start("r1")
-    shell.server.fail("POST jobs", lost_reply())
-    await shell.retry(await shell.reconcile())
-    lost_at = 1000.0
-    shell.stop("r1")
-    await shell.reconcile()
-    shell.server.remove("jobs", shell.job_key("r1"))
-
-    wait = await shell.reconcile()
-    assert shell.run().phase is Phase.STOPPING
-    assert shell.clock.seconds + (wait.seconds or 0) == lost_at + REQUEST_TIMEOUT_SECONDS
-
-    shell.clock.seconds = lost_at + REQUEST_TIMEOUT_SECONDS - 1
-    await shell.reconcile()
-    assert shell.run().phase is Phase.STOPPING
-    shell.clock.seconds = lost_at + REQUEST_TIMEOUT_SECONDS
-    await shell.reconcile()
-    assert shell.run().phase is Phase.STOPPED
-
-
-async def test_read_that_began_before_a_lost_post_must_have_ended_does_not_settle_it(shell: Shell) -> None:
-    shell.start("r1")
-    shell.server.fail("POST jobs", lost_reply())
-    await shell.reconcile()
-    shell.server.remove("diemjobs", KEY)
-    shell.start("r2")
-    shell.clock.seconds += REQUEST_TIMEOUT_SECONDS - 1
-
-    def pass_time() -> None:
-        shell.clock.seconds += 2
-
-    shell.server.meanwhile("LIST jobs", pass_time)
-    await shell.reconcile()
-
-    assert shell.server.count("LIST jobs") == 2, "the first read took too long to prove anything, and another had to"
-    assert shell.run().phase is Phase.PENDING

@@ -1,6 +1,7 @@
 """What the leader remembers of its POSTs, when it may repeat one, and when it forgets."""
 
 import random
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -25,7 +26,12 @@ def make_memory() -> Memory:
 
 def make_result(outcome: PostOutcome, *, run_id: str = "r1", retry_after_seconds: float = 0) -> PostResult:
     attempt = Attempt(request=StartRequest(id=RunId(run_id)), manifest={}, outcome=outcome)
-    return PostResult(attempt, retry_after_seconds)
+    return PostResult(
+        attempt,
+        retry_after_seconds,
+        has_made_job=outcome is PostOutcome.CREATED,
+        is_unanswered=outcome is PostOutcome.UNKNOWN,
+    )
 
 
 def make_status(run_id: str, phase: Phase) -> DiemJobStatus:
@@ -203,8 +209,8 @@ def test_job_that_was_there_is_what_the_one_post_before_has_made(*, has_made_job
     """But a Job that the later post has made itself tells nothing of the one before."""
     memory = make_memory()
     memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
-    created = make_result(PostOutcome.CREATED)
-    memory.note_post(KEY, UID, PostResult(created.attempt, has_made_job=has_made_job), now_seconds=0)
+    created = replace(make_result(PostOutcome.CREATED), has_made_job=has_made_job)
+    memory.note_post(KEY, UID, created, now_seconds=0)
     memory.note_jobs(KEY, [make_job("r1")])
 
     assert (arrives_for_seconds(memory) is not None) is has_made_job
@@ -233,6 +239,36 @@ def test_read_settles_nothing_while_a_post_may_still_arrive() -> None:
 
     memory.note_read(KEY, began_seconds=REQUEST_TIMEOUT_SECONDS + 5)
     assert arrives_for_seconds(memory) is None
+
+
+def test_post_without_an_answer_may_arrive_although_its_job_is_known() -> None:
+    """A look showed the Job after the second one, too: it may be that of either."""
+    memory = make_memory()
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+    found = replace(make_result(PostOutcome.CREATED), has_made_job=False, is_unanswered=True)
+    memory.note_post(KEY, UID, found, now_seconds=5)
+    memory.note_jobs(KEY, [make_job("r1")])
+
+    assert arrives_for_seconds(memory, now_seconds=5) == REQUEST_TIMEOUT_SECONDS
+
+
+def test_post_that_was_answered_does_not_arrive_later_although_a_look_failed() -> None:
+    memory = make_memory()
+    memory.note_post(KEY, UID, replace(make_result(PostOutcome.UNKNOWN), is_unanswered=False), now_seconds=0)
+
+    assert arrives_for_seconds(memory) is None
+
+
+def test_lists_of_everything_settle_what_cannot_arrive_any_more() -> None:
+    memory = make_memory()
+    late = ObjectKey(namespace="team-a", name="late")
+    memory.note_post(KEY, UID, make_result(PostOutcome.UNKNOWN), now_seconds=0)
+    memory.note_post(late, OTHER_UID, make_result(PostOutcome.UNKNOWN), now_seconds=1)
+
+    memory.note_lists(began_seconds=REQUEST_TIMEOUT_SECONDS)
+
+    assert arrives_for_seconds(memory) is None
+    assert memory.find_straggler(late, now_seconds=0) is not None
 
 
 def test_forgotten_and_cleared_memories_are_gone() -> None:

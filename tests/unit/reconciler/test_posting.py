@@ -235,3 +235,13 @@ async def test_post_tells_whether_it_has_made_the_job_itself(server: FakeApiServ
         put_job(server)
 
     assert (await post(server)).has_made_job is not is_there
+
+
+async def test_post_without_an_answer_may_still_arrive_although_its_job_is_there(server: FakeApiServer) -> None:
+    """An earlier one may have made that."""
+    put_job(server)
+    server.fail("POST jobs", lost_reply())
+
+    result = await post(server, is_repeated=True)
+
+    assert (result.attempt.outcome, result.is_unanswered) == (PostOutcome.CREATED, True)
