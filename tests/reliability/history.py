@@ -85,6 +85,16 @@ class History:
         return [seen.raw for seen in self._last("jobs") if seen.type != "DELETED"]
 
     @property
+    def keys(self) -> list[dict[str, Any]]:
+        """The DiemApiKeys that are left, as they are."""
+        return [seen.raw for seen in self._last("diemapikeys") if seen.type != "DELETED"]
+
+    @property
+    def secrets(self) -> list[dict[str, Any]]:
+        """The Secrets that are left, without what is in them."""
+        return [seen.raw for seen in self._last("secrets") if seen.type != "DELETED"]
+
+    @property
     def job_lives(self) -> list[JobLife]:
         """The Jobs that a DiemJob controls or controlled, in the order of their creation."""
         versions: dict[str, list[Seen]] = {}
@@ -100,10 +110,10 @@ class History:
         return {seen.raw["metadata"]["uid"]: seen for seen in self.versions_of(kind)}.values()
 
 
-def find_owner(job: dict[str, Any]) -> tuple[str, str] | None:
-    """Return name and uid of the DiemJob that controls a Job."""
-    for reference in job["metadata"].get("ownerReferences", []):
-        if reference["kind"] == "DiemJob" and reference.get("controller"):
+def find_owner(raw: dict[str, Any], *, kind: str = "DiemJob") -> tuple[str, str] | None:
+    """Return name and uid of the DiemJob that controls a Job, or of the DiemApiKey that controls a Secret."""
+    for reference in raw["metadata"].get("ownerReferences", []):
+        if reference["kind"] == kind and reference.get("controller"):
             return reference["name"], reference["uid"]
     return None
 

@@ -163,6 +163,20 @@ def asks_for_a_job_before_it_records_its_run(history: History) -> Iterator[str]:
             yield f"run {key[1]} of {key[0]} was recorded before its Job was asked for"
 
 
+def issues_each_key_once(history: History) -> Iterator[str]:
+    """The Secret of a key is there before the status tells of it, and the status never tells of another."""
+    made: dict[str, int] = {}
+    for seen in history.versions_of("secrets"):
+        made.setdefault(seen.raw["metadata"]["name"], seen.revision)
+    told: dict[str, str] = {}
+    for seen in history.versions_of("diemapikeys"):
+        metadata, secret = seen.raw["metadata"], seen.raw.get("status", {}).get("secretName", "")
+        if secret and told.setdefault(metadata["uid"], secret) != secret:
+            yield f"key {metadata['name']} was issued once more"
+        elif secret and made.get(secret, seen.revision) >= seen.revision:
+            yield f"key {metadata['name']} was issued before its Secret was there"
+
+
 RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     has_at_most_one_job_per_run,
     has_at_most_one_live_job_per_diemjob,
@@ -176,13 +190,14 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     touches_nothing_foreign,
     is_written_by_the_leader_only,
     asks_for_a_job_before_it_records_its_run,
+    issues_each_key_once,
 )
 
 
 def describe_end(history: History) -> dict[str, Any]:
     """Return the end state in words that are the same in every run of a story."""
     made = _count_jobs(history)
-    return {
+    diemjobs = {
         diemjob["metadata"]["name"]: {
             "state": diemjob["spec"].get("state"),
             "phase": diemjob.get("status", {}).get("phase"),
@@ -191,6 +206,16 @@ def describe_end(history: History) -> dict[str, Any]:
             "jobs": sorted(_describe_jobs(history, diemjob["metadata"]["uid"])),
         }
         for diemjob in sorted(history.diemjobs, key=lambda each: str(each["metadata"]["name"]))
+    }
+    return diemjobs | {f"key {key['metadata']['name']}": _describe_key(history, key) for key in history.keys}
+
+
+def _describe_key(history: History, key: dict[str, Any]) -> dict[str, Any]:
+    owners = Counter(find_owner(secret, kind="DiemApiKey") for secret in history.secrets)
+    conditions = key.get("status", {}).get("conditions", [])
+    return {
+        "conditions": {c["type"]: (c["status"], c["reason"]) for c in conditions},
+        "secrets": owners[key["metadata"]["name"], key["metadata"]["uid"]],
     }
 
 

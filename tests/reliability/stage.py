@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tests.reliability.callers import Callers
 from tests.reliability.history import History
 from tests.reliability.people import People, make_diemjob
-from tests.reliability.witness import Witness
+from tests.reliability.witness import KEYS, RUNS, Witness
 
 __all__ = ["Stage", "make_diemjob"]
 
@@ -16,7 +16,7 @@ class Stage(Callers, People):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.witness = Witness(self.kube, self.namespace)
+        self.witness = Witness(self.kube, self.namespace, (*RUNS, *KEYS))
         self.witness.start()
 
     def delete(self, name: str, *, propagation: str = "Background") -> None:
@@ -27,8 +27,9 @@ class Stage(Callers, People):
     def come_to_rest(self) -> None:
         """Return when nothing is under way any more: faults are over, specs answered, nothing is on its way out."""
         self.installation.wait_disturbed()
-        for diemjob in self.kube.list_all("diemjobs", self.namespace):
-            self.wait_answered(diemjob["metadata"]["name"])
+        for kind in ("diemjobs", "diemapikeys"):
+            for found in self.kube.list_all(kind, self.namespace):
+                self.wait_answered(found["metadata"]["name"], resource=kind)
         self.wait_until("nothing is on its way out", self._is_quiet)
         self.witness.catch_up()
 
@@ -40,10 +41,10 @@ class Stage(Callers, People):
         return History(seen=seen, exchanges=journal, told=self.told)
 
     def _is_quiet(self) -> bool:
-        diemjobs = self.kube.list_all("diemjobs", self.namespace)
-        jobs = self.kube.list_all("jobs", self.namespace)
-        left = {each["metadata"]["uid"] for each in diemjobs}
-        owners = {owner["uid"] for job in jobs for owner in job["metadata"].get("ownerReferences", [])}
-        is_leaving = any("deletionTimestamp" in each["metadata"] for each in (*diemjobs, *jobs))
+        diemjobs, keys = (self.kube.list_all(kind, self.namespace) for kind in ("diemjobs", "diemapikeys"))
+        jobs, secrets = (self.kube.list_all(kind, self.namespace) for kind in ("jobs", "secrets"))
+        left = {each["metadata"]["uid"] for each in (*diemjobs, *keys)}
+        owners = {owner["uid"] for each in (*jobs, *secrets) for owner in each["metadata"].get("ownerReferences", [])}
+        is_leaving = any("deletionTimestamp" in each["metadata"] for each in (*diemjobs, *keys, *jobs))
         is_moving = any(each.get("status", {}).get("phase") in {"Submitted", "Stopping"} for each in diemjobs)
         return owners <= left and not is_leaving and not is_moving

@@ -1,6 +1,7 @@
-"""Sees every version of every DiemJob and Job of a namespace, by watches of its own, past all proxies."""
+"""Sees every version of every object of some kinds in a namespace, by watches of its own, past all proxies."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -12,7 +13,8 @@ from tests.reliability.kube import Kube, KubeError
 from tests.reliability.waiting import eventually
 
 RETRY_SECONDS = 0.05
-KINDS: Final = ("diemjobs", "jobs")
+RUNS: Final = ("diemjobs", "jobs")
+KEYS: Final = ("diemapikeys", "secrets")
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,17 @@ class Seen:
 
 @dataclass
 class Witness:
-    """Watches from `start` to `stop`."""
+    """Watches from `start` to `stop`; what is in a Secret it does not keep."""
 
     kube: Kube
     namespace: str
+    kinds: Sequence[str] = RUNS
     seen: list[Seen] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
     _is_stopped: bool = False
 
     def start(self) -> None:
-        for kind in KINDS:
+        for kind in self.kinds:
             since = self.kube.read_revision(kind, self.namespace)
             thread = threading.Thread(target=self._watch, args=(kind, since), name=f"witness of {kind}", daemon=True)
             thread.start()
@@ -48,7 +51,7 @@ class Witness:
 
     def catch_up(self) -> None:
         """Return when everything that is stored by now was seen."""
-        for kind in KINDS:
+        for kind in self.kinds:
             eventually(f"the witness has seen the {kind}", partial(self._is_level, kind), within_seconds=15)
 
     def stop(self) -> None:
@@ -80,7 +83,7 @@ class Witness:
                 if event["type"] == "ERROR":
                     return None
                 since = event["object"]["metadata"]["resourceVersion"]
-                self.seen.append(Seen(kind, event["type"], event["object"], int(since)))
+                self.seen.append(Seen(kind, event["type"], _without_data(event["object"]), int(since)))
         except requests.RequestException:
             pass
         except KubeError as error:
@@ -100,8 +103,13 @@ class Witness:
                 self.seen.append(replace(seen, type="DELETED"))
         for uid, raw in stored.items():
             if uid not in last or last[uid].raw["metadata"]["resourceVersion"] != raw["metadata"]["resourceVersion"]:
-                self.seen.append(Seen(kind, "MODIFIED", raw, int(raw["metadata"]["resourceVersion"])))
+                revision = int(raw["metadata"]["resourceVersion"])
+                self.seen.append(Seen(kind, "MODIFIED", _without_data(raw), revision))
         return since
 
     def _find_last(self, kind: str) -> dict[str, Seen]:
         return {seen.raw["metadata"]["uid"]: seen for seen in list(self.seen) if seen.kind == kind}
+
+
+def _without_data(raw: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name != "data"}

@@ -36,6 +36,16 @@ class Past:
     def foreign_job(self, version: str, *, kind: str = "MODIFIED") -> "Past":
         return self._see("jobs", kind, {"metadata": {"name": "x", "uid": "foreign", "resourceVersion": version}})
 
+    def key(self, secret: str = "", *, kind: str = "MODIFIED") -> "Past":
+        conditions = [{"type": "Ready", "status": "True", "reason": "Issued"}] if secret else []
+        status = {"secretName": secret, "conditions": conditions}
+        return self._see("diemapikeys", kind, {"metadata": {"name": "tool", "uid": "uid-tool"}, "status": status})
+
+    def secret(self, name: str, *, kind: str = "ADDED") -> "Past":
+        owner = {"kind": "DiemApiKey", "name": "tool", "uid": "uid-tool", "controller": True}
+        metadata = {"name": name, "uid": f"uid-{name}", "ownerReferences": [owner]}
+        return self._see("secrets", kind, {"metadata": metadata})
+
     def write(self, process: int, resource: str, *, holder: str | None = None) -> "Past":
         order = 2 * len(self.exchanges)
         verb = "update" if resource == "leases" else "patch"
@@ -112,6 +122,17 @@ def test_job_that_a_late_request_makes_while_its_run_stops_is_no_second_one() ->
     assert describe_end(past.history)["etl"]["runs"] == [("first", "Stopped", "StopRequested", 1)]
 
 
+def test_key_that_is_issued_is_fine() -> None:
+    past = completed().key().secret("tool-1").key("tool-1").key("tool-1")
+
+    assert past.judged() == []
+    assert describe_end(past.history)["key tool"] == {"conditions": {"Ready": ("True", "Issued")}, "secrets": 1}
+
+    past.secret("tool-1", kind="DELETED")
+    assert past.judged() == []
+    assert describe_end(past.history)["key tool"]["secrets"] == 0
+
+
 WRONG = {
     "late-job": (
         Past()
@@ -144,6 +165,12 @@ WRONG = {
         "no Job of it completed",
     ),
     "orphan": (completed().diemjob(kind="DELETED"), "left of a DiemJob that is gone"),
+    "key-told-before-its-secret": (completed().key("tool-1").secret("tool-1"), "before its Secret was there"),
+    "key-without-a-secret": (completed().key("tool-1"), "before its Secret was there"),
+    "key-issued-twice": (
+        completed().secret("tool-1").secret("tool-2").key("tool-1").key("tool-2"),
+        "was issued once more",
+    ),
     "job-that-nobody-knows": (completed().job("job-2", run_id="r2"), "knows nothing of it"),
 }
 
