@@ -11,6 +11,7 @@ import requests
 from tests.reliability.scene import PAUSE_SECONDS, Raw, Scene
 
 PATH = "/etl-mgr/api/apijob"
+KEY_HEADER = "x-api-key"
 ANSWER_SECONDS = 15.0
 
 _TRY_AGAIN = {
@@ -23,31 +24,44 @@ _TRY_AGAIN = {
 
 @dataclass
 class Callers(Scene):
-    """What callers do; what they were told is kept for the oracle."""
+    """What callers do, with the installation's key or another token; what they were told is kept for the oracle."""
 
     _known: set[str] = field(default_factory=set)
+    _refused: set[str] = field(default_factory=set)
 
-    def start(self, name: str, label: str, **fields: Any) -> Raw:
+    def start(self, name: str, label: str, *, token: str = "", **fields: Any) -> Raw:
         """Start a run until that is accepted; return the answer."""
-        headers = {"Idempotency-Key": f"{label}-{uuid4().hex}"}
+        headers = {"Idempotency-Key": f"{label}-{uuid4().hex}"} | self._show(token)
         answer = self._call({"id": name, "action": "start", **fields}, headers)
         self.told.labels[self.key_of(name, answer["run"]["id"])] = label
         return answer
 
-    def stop(self, name: str, **fields: Any) -> Raw:
+    def stop(self, name: str, *, token: str = "", **fields: Any) -> Raw:
         """Stop until that is acknowledged; return the answer."""
-        answer = self._call({"id": name, "action": "stop", **fields}, {})
+        answer = self._call({"id": name, "action": "stop", **fields}, self._show(token))
         if answer["message"] == "job stopped":
             self.told.stopped.add(self.key_of(name, answer["run"]["id"]))
         return answer
 
-    def ask(self, name: str) -> Raw:
+    def ask(self, name: str, *, token: str = "") -> Raw:
         """Ask for the status until there is an answer; return it."""
-        return self._call({"id": name, "action": "status"}, {})
+        return self._call({"id": name, "action": "status"}, self._show(token))
 
     def see(self, name: str, message: str) -> None:
         """Ask for the status until it is this one."""
         self.wait_until(f"callers are told that {name} is {message}", lambda: self.ask(name)["message"] == message)
+
+    def see_refused(self, name: str, token: str) -> None:
+        """Ask for the status until the token is refused; from then on it must be so each time."""
+
+        def is_refused() -> bool:
+            answer = self._post({"id": name, "action": "status"}, self._show(token))
+            status = None if isinstance(answer, str) else answer.status_code
+            assert status != HTTPStatus.OK or token not in self._refused, "a token that was refused opens again"
+            return status == HTTPStatus.UNAUTHORIZED
+
+        self.wait_until("a token is refused", is_refused)
+        self._refused.add(token)
 
     def forget(self, name: str) -> None:
         """Take note that a DiemJob is no more, so that callers may be told so."""
@@ -63,19 +77,32 @@ class Callers(Scene):
 
     def _try_call(self, body: Raw, headers: dict[str, str]) -> Raw | str:
         """Return the answer; a text that says why the request has to be repeated."""
-        url = f"http://127.0.0.1:{self.installation.api.port}{PATH}"
-        headers = headers | {"x-api-key": self.installation.token}
-        try:
-            response = requests.post(url, json=body, headers=headers, timeout=ANSWER_SECONDS)
-        except requests.RequestException as error:
-            return str(error)
-        if response.status_code in _TRY_AGAIN or self._is_news(body["id"], response.status_code):
+        response = self._post(body, headers)
+        if isinstance(response, str):
+            return response
+        status = response.status_code
+        if (
+            status in _TRY_AGAIN
+            or self._is_news(headers[KEY_HEADER], is_unknown=status == HTTPStatus.UNAUTHORIZED)
+            or self._is_news(body["id"], is_unknown=status == HTTPStatus.NOT_FOUND)
+        ):
             return response.text
         assert response.ok, f"{body} was answered {response.status_code}: {response.text}"
         return dict(response.json())
 
-    def _is_news(self, name: str, status: int) -> bool:
-        """Whether the API has not yet heard of a new DiemJob; once it has, it may not forget it."""
-        if status != HTTPStatus.NOT_FOUND:
-            self._known.add(name)
-        return name not in self._known
+    def _post(self, body: Raw, headers: dict[str, str]) -> requests.Response | str:
+        """Return the answer; a text that says why there is none."""
+        url = f"http://127.0.0.1:{self.installation.api.port}{PATH}"
+        try:
+            return requests.post(url, json=body, headers=headers, timeout=ANSWER_SECONDS)
+        except requests.RequestException as error:
+            return str(error)
+
+    def _show(self, token: str) -> dict[str, str]:
+        return {KEY_HEADER: token or self.installation.token}
+
+    def _is_news(self, what: str, *, is_unknown: bool) -> bool:
+        """Whether the API has not yet heard of a new DiemJob or key; once it has, it may not forget it."""
+        if not is_unknown:
+            self._known.add(what)
+        return what not in self._known

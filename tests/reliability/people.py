@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.localcluster import LocalCluster
 from tests.reliability.history import RunKey, find_outcome
+from tests.reliability.installation import find_token, make_key
 from tests.reliability.kube import KubeError
 from tests.reliability.processes import Program
 from tests.reliability.scene import Raw, Scene
@@ -54,15 +55,15 @@ def restart_garbage_collector(cluster: LocalCluster) -> None:
 class People(Scene):
     """What people do, each deed until it is done."""
 
-    def create(self, manifest: Raw) -> None:
-        """Create a DiemJob; it may be there already because the answer to a first try was lost."""
+    def create(self, manifest: Raw, *, resource: str = "diemjobs") -> None:
+        """Create an object; it may be there already because the answer to a first try was lost."""
         name = manifest["metadata"]["name"]
         attempts: list[int] = []
 
         def create_once() -> None:
             attempts.append(1)
             try:
-                self.kube.create("diemjobs", self.namespace, manifest)
+                self.kube.create(resource, self.namespace, manifest)
             except KubeError as error:
                 if error.status != HTTPStatus.CONFLICT or len(attempts) == 1:
                     raise
@@ -76,13 +77,13 @@ class People(Scene):
     def set_state(self, name: str, state: str) -> None:
         self.patch(name, {"state": state})
 
-    def patch(self, name: str, spec: Raw) -> None:
+    def patch(self, name: str, spec: Raw, *, resource: str = "diemjobs") -> None:
         """Replace fields of the spec; None removes one."""
         changes = [{"op": "add", "path": f"/spec/{key}", "value": value} for key, value in spec.items()]
         operations = [
             {"op": "remove", "path": change["path"]} if change["value"] is None else change for change in changes
         ]
-        self.until_done(f"{name} is patched", lambda: self.kube.patch("diemjobs", self.namespace, name, operations))
+        self.until_done(f"{name} is patched", lambda: self.kube.patch(resource, self.namespace, name, operations))
 
     def wipe_status(self, name: str) -> None:
         self.told.is_status_wiped = True
@@ -90,18 +91,34 @@ class People(Scene):
 
     def delete(self, name: str, *, propagation: str = "Background") -> None:
         """Delete a DiemJob, and return when it is gone."""
-
-        def is_gone() -> bool:
-            return self.until_done("looked", lambda: self.kube.find("diemjobs", self.namespace, name)) is None
-
         self.begin_deletion(name, propagation=propagation)
-        self.wait_until(f"{name} is gone", is_gone)
+        self._wait_gone(name)
 
-    def begin_deletion(self, name: str, *, propagation: str = "Background") -> None:
-        """Delete a DiemJob, which a finalizer may hold."""
+    def begin_deletion(self, name: str, *, resource: str = "diemjobs", propagation: str = "Background") -> None:
+        """Delete an object, which a finalizer may hold."""
         self.until_done(
-            f"{name} is deleted", lambda: self.kube.delete("diemjobs", self.namespace, name, propagation=propagation)
+            f"{name} is deleted", lambda: self.kube.delete(resource, self.namespace, name, propagation=propagation)
         )
+
+    def issue_key(self, name: str) -> str:
+        """Make a key that opens every DiemJob, and return its token."""
+
+        def read_token() -> str:
+            return self.until_done("looked", lambda: find_token(self.kube, self.namespace, name))
+
+        self.create(make_key(name), resource="diemapikeys")
+        self.wait_until(f"key {name} is issued", lambda: bool(read_token()))
+        return read_token()
+
+    def revoke_key(self, name: str) -> None:
+        """Revoke a key, and return when the operator has answered that."""
+        self.patch(name, {"revoked": True}, resource="diemapikeys")
+        self.wait_answered(name, resource="diemapikeys")
+
+    def delete_key(self, name: str) -> None:
+        """Delete a key, and return when it is gone."""
+        self.begin_deletion(name, resource="diemapikeys")
+        self._wait_gone(name, resource="diemapikeys")
 
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
@@ -178,6 +195,12 @@ class People(Scene):
 
     def allow_jobs(self) -> None:
         self.kube.delete("resourcequotas", self.namespace, QUOTA)
+
+    def _wait_gone(self, name: str, *, resource: str = "diemjobs") -> None:
+        def is_gone() -> bool:
+            return self.until_done("looked", lambda: self.kube.find(resource, self.namespace, name)) is None
+
+        self.wait_until(f"{name} is gone", is_gone)
 
     def _may_create_jobs(self) -> bool:
         try:
