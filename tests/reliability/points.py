@@ -10,7 +10,7 @@ from tests.reliability.processes import Program
 from tests.reliability.proxy import Call
 from tests.reliability.proxy.faults import Notice
 from tests.reliability.proxy.rules import Fault, Rule
-from tests.reliability.story import Story
+from tests.reliability.story import Story, find_story
 
 MakeFault = Callable[[Program], Fault]
 Choice = Callable[[Story, Point, str], bool]
@@ -20,6 +20,11 @@ Choice = Callable[[Story, Point, str], bool]
 def every(_: Story, __: Point, ___: str) -> bool:
     """Choose all."""
     return True
+
+
+def none(_: Story, __: Point, ___: str) -> bool:
+    """Choose nothing: all belongs to the long form."""
+    return False
 
 
 def build_cases(
@@ -50,6 +55,21 @@ def build_cases(
         for point in filter(points, list_calls(theatre, story, role))
         for name, make_fault in faults.items()
     ]
+
+
+def build_boot_cases(
+    theatre: Theatre,
+    role: str,
+    faults: Mapping[str, MakeFault],
+    *,
+    points: Callable[[Point], bool] = lambda _: True,
+    is_short: Choice = none,
+) -> list[Case]:
+    """Return a case for each fault on each call of a process's start; one story does, as all starts are alike."""
+    story = find_story("state_is_toggled_by_hand")
+    return build_cases(
+        theatre, story, role, faults, points=lambda point: point.is_boot and points(point), is_short=is_short
+    )
 
 
 def list_calls(theatre: Theatre, story: Story, role: str) -> Sequence[Point]:

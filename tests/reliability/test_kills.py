@@ -6,9 +6,9 @@ import pytest
 
 from tests.reliability.matrix import Point, run_all
 from tests.reliability.playing import Theatre
-from tests.reliability.points import MakeFault, build_cases
+from tests.reliability.points import MakeFault, build_boot_cases, build_cases
 from tests.reliability.proxy.faults import Kill
-from tests.reliability.story import Story, find_story, list_stories
+from tests.reliability.story import Story, list_stories
 
 FAULTS: Mapping[str, MakeFault] = {
     "killed before": lambda program: Kill(program.kill, is_after=False),
@@ -38,5 +38,4 @@ def test_process_may_die_at_any_call_of_its_start(theatre: Theatre, role: str) -
     def is_short(_: Story, point: Point, __: str) -> bool:
         return point.what.startswith(("create", "patch"))
 
-    story = find_story("state_is_toggled_by_hand")
-    run_all(build_cases(theatre, story, role, FAULTS, points=lambda point: point.is_boot, is_short=is_short))
+    run_all(build_boot_cases(theatre, role, FAULTS, is_short=is_short))

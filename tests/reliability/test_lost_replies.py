@@ -6,7 +6,7 @@ import pytest
 
 from tests.reliability.matrix import Point, run_all
 from tests.reliability.playing import Theatre
-from tests.reliability.points import MakeFault, build_cases, is_write
+from tests.reliability.points import MakeFault, build_boot_cases, build_cases, changes_something, is_write
 from tests.reliability.proxy.faults import RESET, SILENCE, LoseReply, LoseRequest, Straggle, Truncate, refusal
 from tests.reliability.story import Story, list_stories
 
@@ -35,3 +35,9 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_answer_to_any_write_may_be_lost(theatre: Theatre, story: Story, role: str) -> None:
     run_all(build_cases(theatre, story, role, FAULTS, points=is_write, is_short=is_short))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("role", ["operator", "api"])
+def test_answer_to_any_write_of_a_start_may_be_lost(theatre: Theatre, role: str) -> None:
+    run_all(build_boot_cases(theatre, role, FAULTS, points=changes_something))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.reliability.matrix import Point, run_all
 from tests.reliability.playing import Theatre
-from tests.reliability.points import MakeFault, build_cases
+from tests.reliability.points import MakeFault, build_boot_cases, build_cases
 from tests.reliability.proxy.faults import Delay, LoseRequest, Trickle, refusal
 from tests.reliability.story import Story, list_stories
 
@@ -34,3 +34,9 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_any_call_may_fail(theatre: Theatre, story: Story, role: str) -> None:
     run_all(build_cases(theatre, story, role, FAULTS, is_short=is_short))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("role", ["operator", "api"])
+def test_any_call_of_a_start_may_fail(theatre: Theatre, role: str) -> None:
+    run_all(build_boot_cases(theatre, role, FAULTS))
