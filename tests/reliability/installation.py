@@ -1,4 +1,4 @@
-"""An installation for one story: a namespace, operators that share a lease of their own, an API, a key."""
+"""An installation for one story: a namespace, operators with a lease and a signing key of their own, an API, a key."""
 
 import base64
 import threading
@@ -118,7 +118,7 @@ class Site:
         self.directory = directory
         self.farm = ProxyFarm(cluster, directory / "proxies")
         apply_identities(cluster)
-        _allow_leases(self.kube)
+        _allow_more(self.kube)
         self._tokens = {account: _create_token(cluster, account) for account in (OPERATOR_ACCOUNT, API_ACCOUNT)}
 
     @contextmanager
@@ -142,7 +142,9 @@ class Site:
         with ExitStack() as stack:
             self.kube.create("namespaces", "", {"metadata": {"name": name}})
             stack.callback(self.kube.delete, "namespaces", "", name)
-            flags = (f"--namespace={name}", *arguments, f"--lease-name={name}")
+            self.kube.create("secrets", SYSTEM_NAMESPACE, {"metadata": {"name": name}})
+            stack.callback(self.kube.delete, "secrets", SYSTEM_NAMESPACE, name)
+            flags = (f"--namespace={name}", *arguments, f"--lease-name={name}", f"--signing-secret={name}")
             replicas = [
                 self._prepare(stack, f"operator-{place + 1}-{name}", "operator", flags, is_direct=is_direct)
                 for place in range(operators)
@@ -187,14 +189,17 @@ def open_site(directory: Path) -> Iterator[Site]:
             yield site
 
 
-def _allow_leases(kube: Kube) -> None:
-    """Let operators use a lease each story's own; it is the only right that they get beyond an installation's."""
+def _allow_more(kube: Kube) -> None:
+    """Let operators use a lease and a signing key each story's own; nothing else is beyond an installation's rights."""
     name = "stories"
-    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    rules = [
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "patch"]},
+    ]
     metadata = {"name": name, "namespace": SYSTEM_NAMESPACE}
     subject = {"kind": "ServiceAccount", "name": OPERATOR_ACCOUNT, "namespace": SYSTEM_NAMESPACE}
     group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
     reference = {"apiGroup": group, "kind": "Role", "name": name}
     binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata, "roleRef": reference}
     kube.apply("roles", SYSTEM_NAMESPACE, role)

@@ -127,7 +127,7 @@ def make_keys(stage: Stage) -> dict[str, str]:
 
 def find_infrastructure(stage: Stage) -> dict[str, str]:
     """Return what our processes themselves hold."""
-    data = stage.kube.get("secrets", SYSTEM_NAMESPACE, "diem-operator-signing")["data"]
+    data = stage.kube.get("secrets", SYSTEM_NAMESPACE, stage.namespace)["data"]
     known = {f"signing secret {name}": base64.b64decode(value).decode("latin-1") for name, value in data.items()}
     for program in stage.installation.programs:
         token_file = program.directory / f"{program.name}.token"
