@@ -7,6 +7,7 @@ import pytest
 
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import open_site
+from tests.reliability.matrix import UNMET
 from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 
@@ -26,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(overlooked)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say, also when all went well, where no fault was met."""
+    for line in UNMET:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
