@@ -73,6 +73,8 @@ class History:
     seen: Sequence[Seen]
     exchanges: Sequence[Exchange]
     told: Told
+    ended_by_themselves: Sequence[str] = ()
+    """Processes of ours, by name, that died more often than they were killed."""
 
     @property
     def diemjobs(self) -> list[dict[str, Any]]:

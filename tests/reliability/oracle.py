@@ -139,7 +139,7 @@ def is_written_by_the_leader_only(history: History) -> Iterator[str]:
     processes = {_holder(each): _process(each) for each in history.exchanges if _takes_lease(each)}
     for exchange in filter(_is_fenced, history.exchanges):
         leader = next((holder for since, holder in reversed(holders) if since < exchange.received), None)
-        if leader is None or processes[leader] != _process(exchange):
+        if not leader or processes[leader] != _process(exchange):
             yield f"{exchange.call} was sent although {leader or 'nobody'} had the lease"
 
 
@@ -177,6 +177,12 @@ def issues_each_key_once(history: History) -> Iterator[str]:
             yield f"key {metadata['name']} was issued before its Secret was there"
 
 
+def ends_no_process_by_itself(history: History) -> Iterator[str]:
+    """The kubelet starts one again only after a while that grows, and what one meets, all may meet at once."""
+    for name in history.ended_by_themselves:
+        yield f"{name} ended by itself"
+
+
 RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     has_at_most_one_job_per_run,
     has_at_most_one_live_job_per_diemjob,
@@ -190,6 +196,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     touches_nothing_foreign,
     is_written_by_the_leader_only,
     asks_for_a_job_before_it_records_its_run,
+    ends_no_process_by_itself,
     issues_each_key_once,
 )
 

@@ -43,6 +43,7 @@ class Program:
         lease: flags of an operator about its Lease.
         lives: how often it was started.
         deaths: how often it ended without being told to.
+        kills: of these, how often it was killed.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Program:
     probe_port: int = field(default_factory=find_free_port)
     lives: int = 0
     deaths: int = 0
+    kills: int = 0
     _life: Life | None = None
     _keeper: threading.Thread | None = None
     _is_wanted: bool = False
@@ -85,6 +87,7 @@ class Program:
 
     def kill(self) -> None:
         """End it as a crash does; it is started again."""
+        self.kills += 1
         self._signal(signal.SIGKILL)
 
     def pause(self) -> None:

@@ -38,7 +38,8 @@ class Stage(Callers, People):
         clients = {program.name for program in self.installation.programs}
         journal = [exchange for exchange in list(self.installation.farm.journal) if exchange.call.client in clients]
         seen = sorted(self.witness.seen, key=lambda each: each.revision)
-        return History(seen=seen, exchanges=journal, told=self.told)
+        ended = [program.name for program in self.installation.programs if program.deaths > program.kills]
+        return History(seen=seen, exchanges=journal, told=self.told, ended_by_themselves=ended)
 
     def _is_quiet(self) -> bool:
         diemjobs, keys = (self.kube.list_all(kind, self.namespace) for kind in ("diemjobs", "diemapikeys"))

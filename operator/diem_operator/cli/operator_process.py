@@ -113,7 +113,8 @@ class OperatorProcess:
             stop.listen()
             recording = await stack.enter_async_context(background("event recorder", self._recorder.run()))
             stack.push_async_callback(self._drain_events)
-            watching = await stack.enter_async_context(background("kopf's watches", self._kopf.wait()))
+            keeping = self._kopf.keep(namespaces=self._settings.namespaces, on_start=stop.listen)
+            watching = await stack.enter_async_context(background("kopf's watches", keeping))
             following = await stack.enter_async_context(background("watch of Jobs", self._jobs.run()))
             await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
@@ -210,9 +211,9 @@ class OperatorProcess:
         apikeys.read_stored_objects_from(lambda: self._apikeys.stored_count, resource=DIEMAPIKEY_PLURAL)
 
     def _serve_probes(self) -> AbstractAsyncContextManager[None]:
-        # Nothing watches yet while the CRDs are missing; that is no reason to restart the container.
+        # Watches that have ended begin anew by themselves: what a new process would heal ends this one.
         app = build_app(
-            alive={"watches": lambda: self._kopf.is_alive or not self._kopf.is_started},
+            alive={},
             ready={
                 "watches": lambda: self._kopf.is_alive,
                 "leader": lambda: self._elector.has_seen_leader,

@@ -14,7 +14,9 @@ An error's text never holds a header, a body or a credential: the server's words
 get here (`diem_operator.cluster.answers`).
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MAX_RETRY_AFTER_SECONDS: Final = 60.0
 
 
 class ClusterError(Exception):
@@ -126,3 +128,8 @@ class TooManyRequests(Refused):
 
 class OtherRefusal(Refused):
     """Any other 4xx."""
+
+
+def find_retry_after_seconds(error: Exception) -> float:
+    """Return how long the server has asked to wait, a minute at most; 0 where it has not."""
+    return min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS) if isinstance(error, TooManyRequests) else 0.0

@@ -3,12 +3,16 @@
 Not with `kopf.operator()`: when that ends it takes every task younger than itself for one of its own, waits five
 seconds for it and cancels it; a leader's writes and the release of its Lease would be among them. `kopf.spawn_tasks()`
 makes the same tasks and leaves their end to us.
+
+Nor may an error in a watch be the end of the process: kopf ends for each that it does not expect, such as a 500 within
+a stream, a 403 or a line cut short, and every replica watches; the kubelet would start all of them again, ever later.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection
-from typing import Any, Final
+import random
+from collections.abc import Callable, Collection
+from typing import Any, Final, NoReturn
 
 import kopf
 
@@ -17,6 +21,9 @@ from diem_operator.handlers.storages import NoMemories
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 2.0
+FIRST_PAUSE_SECONDS: Final = 0.5
+MOST_PAUSE_SECONDS: Final = 10.0
+SETTLED_SECONDS: Final = 30.0
 
 # kopf would derive one from the host's name, which may ask a DNS server, and from the user's, who may have none.
 _IDENTITY: Final = "diem-operator"
@@ -25,27 +32,31 @@ _IDENTITY: Final = "diem-operator"
 _WATCHER_NAME: Final = "watcher for "
 
 
-class WatchesEnded(Exception):  # noqa: N818 - it is what happened, whether or not through an error
-    """kopf ended by itself; the process must end too, so that it is started again and rebuilds its state."""
-
-
 class EmbeddedKopf:
-    """kopf's tasks from `start` to `stop`."""
+    """kopf's tasks from `start` to `stop`.
 
-    def __init__(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
+    Args:
+        registry: the handlers.
+        settings: kopf's.
+        first_pause_seconds: before it begins anew; doubled with each end that follows soon.
+    """
+
+    def __init__(
+        self,
+        registry: kopf.OperatorRegistry,
+        settings: kopf.OperatorSettings,
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
         self._registry = registry
         self._settings = settings
+        self._first_pause_seconds = first_pause_seconds
         self._tasks: Collection[asyncio.Task[Any]] = ()
 
     @property
     def is_alive(self) -> bool:
         """Whether all of kopf's root tasks run; none of them ever ends on its own in good health."""
-        return self.is_started and not any(task.done() for task in self._tasks)
-
-    @property
-    def is_started(self) -> bool:
-        """Whether `start` has been called."""
-        return bool(self._tasks)
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def start(self, *, namespaces: Collection[str]) -> None:
         """Begin to list and watch; returns at once.
@@ -65,18 +76,28 @@ class EmbeddedKopf:
             namespaces=namespaces,
         )
 
-    async def wait(self) -> None:
-        """Return never, unless kopf ends.
+    async def keep(self, *, namespaces: Collection[str], on_start: Callable[[], object]) -> NoReturn:
+        """Begin anew, after a growing pause, whenever kopf ends by itself; every object is then told once more.
 
-        Raises:
-            WatchesEnded: it ended; the cause is its error, if it had one.
+        Args:
+            namespaces: as for `start`, which has been called.
+            on_start: is called right after each further start.
         """
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        raise WatchesEnded("kopf ended by itself; see its error above") from _find_error(done)
+        failures = 0
+        while True:
+            started_at = _loop_seconds()
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            failures = 1 if _loop_seconds() - started_at >= SETTLED_SECONDS else failures + 1
+            pause_seconds = min(self._first_pause_seconds * 2.0 ** min(failures - 1, 10), MOST_PAUSE_SECONDS)
+            logger.warning("kopf's watches ended, and begin anew in %.1f s: %r", pause_seconds, _find_error(done))
+            await self.stop()
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            await self.start(namespaces=namespaces)
+            on_start()
 
     async def stop(self) -> None:
         """End kopf's tasks; waits for their goodbyes, but not for long."""
-        if not self.is_started:
+        if not self._tasks:
             return
         late = await _end(self._tasks) | await _end(_find_orphans())
         if late:
@@ -108,3 +129,7 @@ def _find_orphans() -> list[asyncio.Task[Any]]:
 def _find_error(tasks: Collection[asyncio.Task[Any]]) -> BaseException | None:
     errors = (task.exception() for task in tasks if not task.cancelled())
     return next((error for error in errors if error is not None), None)
+
+
+def _loop_seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -157,10 +157,16 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         """Owned Jobs whose run the status does not know: unfinished first, then what is asked for, then the latest.
 
         More than one is unfinished only where a POST of a deposed leader came late; the first of them is to go on.
+        The Job of the live run is seen, whatever id somebody has written onto it.
         """
+        live_uid = None if self.live is None else self.live.job_uid
         request = self.diemjob.spec.run
         wanted = {None if request is None else request.id, None if self.due is None else self.due.id}
-        unseen = [job for job in self.owned if job.run_id and not is_seen(self.diemjob.status, job.run_id)]
+        unseen = [
+            job
+            for job in self.owned
+            if job.run_id and job.uid != live_uid and not is_seen(self.diemjob.status, job.run_id)
+        ]
         order = sorted(unseen, key=lambda job: (job.is_finished, job.run_id not in wanted, -job.run_number))
         return tuple(order)
 

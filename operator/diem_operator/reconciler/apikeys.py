@@ -20,7 +20,7 @@ from diem_operator.access.registry import KeyRegistry
 from diem_operator.access.rules import find_claimed_hash
 from diem_operator.access.secret import SecretDraft
 from diem_operator.access.tokens import SigningSecret
-from diem_operator.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from diem_operator.cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound, find_retry_after_seconds
 from diem_operator.cluster.resources import Cluster
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemapikey import DiemApiKey
@@ -158,7 +158,7 @@ class ApiKeyController:
         except ClusterError as error:
             outcome = "retry"
             logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
-            queue.add_rate_limited(key)
+            queue.add_rate_limited(key, at_least_seconds=find_retry_after_seconds(error))
         except NotLeader:
             raise
         except Exception:

@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from diem_operator.cluster.errors import ClusterError, OutcomeUnknown
+from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, find_retry_after_seconds
 from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob
@@ -223,7 +223,7 @@ class DiemJobController:
         except (ClusterError, UnsettledError) as error:
             outcome = "retry"
             logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
-            queue.add_rate_limited(key)
+            queue.add_rate_limited(key, at_least_seconds=find_retry_after_seconds(error))
         except NotLeader:
             raise
         except Exception:

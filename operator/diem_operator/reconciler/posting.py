@@ -17,6 +17,7 @@ from diem_operator.cluster.errors import (
     TooLarge,
     TooManyRequests,
     Unauthorized,
+    find_retry_after_seconds,
 )
 from diem_operator.cluster.resources import Jobs
 from diem_operator.model import reasons
@@ -134,7 +135,7 @@ def _find_reason(error: Refused) -> str:
 def _find_retry_after(error: Refused) -> float:
     if _is_namespace_terminating(error):
         return _NAMESPACE_TERMINATING_RETRY_SECONDS
-    return error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
+    return find_retry_after_seconds(error)
 
 
 def _is_namespace_terminating(error: Refused) -> bool:

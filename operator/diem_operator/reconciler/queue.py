@@ -162,10 +162,11 @@ class WorkQueue(Generic[K]):
             planned.cancel()
         self._delayed[key] = self._scheduler.call_at(due, lambda: self._add_delayed(key))
 
-    def add_rate_limited(self, key: K) -> None:
-        """Count a failure and add the key after a delay that grows with their number."""
+    def add_rate_limited(self, key: K, *, at_least_seconds: float = 0) -> None:
+        """Count a failure and add the key after a delay that grows with their number, or the longer one asked for."""
         self._failures[key] = self._failures.get(key, 0) + 1
-        self.add_after(key, self._backoff.seconds(self._failures[key], chance=self._chance()))
+        seconds = self._backoff.seconds(self._failures[key], chance=self._chance())
+        self.add_after(key, max(seconds, at_least_seconds))
 
     def forget(self, key: K) -> None:
         """Count the key's failures from zero again; its delayed adding stays."""

@@ -57,6 +57,7 @@ async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[Embedde
     async def log_in() -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(server=fake_api.url)
 
-    embedded = EmbeddedKopf(build_registry(seen.observers(), login=log_in), build_settings())
+    registry = build_registry(seen.observers(), login=log_in)
+    embedded = EmbeddedKopf(registry, build_settings(), first_pause_seconds=0.01)
     yield embedded
     await embedded.stop()

@@ -7,7 +7,7 @@ import time
 import pytest
 from kopf._core.reactor.inventory import ResourceMemory
 
-from diem_operator.handlers.embedding import EmbeddedKopf, WatchesEnded
+from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.watches import IDLE_WORKER_SECONDS
 from tests.unit.handlers.api_server import FakeApiServer, make_object
 from tests.unit.handlers.conftest import Seen, eventually
@@ -48,14 +48,24 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_passed_on(
     assert [each for each in gc.get_objects() if isinstance(each, ResourceMemory)] == []
 
 
-async def test_error_in_a_watch_ends_the_wait(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+@pytest.mark.parametrize("errors", [1, 3])
+async def test_error_in_a_watch_lets_it_begin_anew(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf, caplog: pytest.LogCaptureFixture, errors: int
+) -> None:
+    fake_api.streams["diemjobs"].listed.append(make_object("listed"))
+    starts: list[str] = []
     await embedded.start(namespaces=())
-    fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
-    async with asyncio.timeout(5):
-        with pytest.raises(WatchesEnded) as caught:
-            await embedded.wait()
-    assert "storage is (re)initializing" in str(caught.value.__cause__)
-    assert not embedded.is_alive
+    keeping = asyncio.create_task(embedded.keep(namespaces=(), on_start=lambda: starts.append("again")))
+    for count in range(1, errors + 1):
+        await eventually(lambda: embedded.is_alive)
+        fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
+        await eventually(lambda count=count: len(seen.objects["diemjobs"]) == count + 1)  # type: ignore[misc]
+    fake_api.send("diemjobs", "MODIFIED", make_object("listed"))
+    await eventually(lambda: ("MODIFIED", "listed") in seen.objects["diemjobs"])
+    keeping.cancel()
+
+    assert starts == ["again"] * errors
+    assert "storage is (re)initializing" in caplog.text
 
 
 async def test_watches_that_kopf_leaves_running_are_ended_too(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
@@ -63,8 +73,7 @@ async def test_watches_that_kopf_leaves_running_are_ended_too(fake_api: FakeApiS
     await embedded.start(namespaces=())
     await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 2)
     fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
-    with pytest.raises(WatchesEnded):
-        await embedded.wait()
+    await eventually(lambda: not embedded.is_alive)
     await embedded.stop()
     assert {task.get_name() for task in asyncio.all_tasks() - before if "diem" in task.get_name()} == set()
 

@@ -345,6 +345,15 @@ def test_job_with_the_name_and_id_of_the_run_but_another_uid_is_not_its_job() ->
     assert (run.phase, run.reason, run.job_uid) == (Phase.STOPPING, reasons.JOB_DELETED, "job-1")
 
 
+def test_job_of_the_live_run_is_no_unseen_one_whatever_id_is_written_onto_it() -> None:
+    edited = make_job("other", ready=1)
+
+    status = plan_status(make_world(make_live(make_run("r1", Phase.PENDING)), edited))
+
+    assert status.run is not None
+    assert (status.run.id, status.run.phase, status.runs) == ("r1", Phase.RUNNING, ())
+
+
 def test_submitted_run_whose_post_succeeded_is_not_posted_again() -> None:
     attempt = make_attempt(PostOutcome.CREATED, job=make_job())
     world = make_world(make_live(make_run("r1", Phase.SUBMITTED)), attempt=attempt)

@@ -136,6 +136,17 @@ async def test_failing_key_comes_back_later_and_later_up_to_a_limit() -> None:
 
 
 @in_virtual_time
+async def test_failing_key_comes_back_no_sooner_than_is_asked_for() -> None:
+    queue = make_queue()
+    delays = []
+    for _ in range(4):
+        queue.add_rate_limited("a", at_least_seconds=3)
+        delays.append((await taken_in(queue))[1])
+        queue.done("a")
+    assert delays == [3, 3, 4, 8]
+
+
+@in_virtual_time
 async def test_forgotten_failures_start_anew_and_concern_one_key() -> None:
     queue = make_queue()
     for key in ("a", "a", "b"):

@@ -206,6 +206,18 @@ def test_only_the_leader_may_write() -> None:
     assert past.write(1, "diemjobs/status").judged() != []
 
 
+def test_nobody_may_write_after_giving_the_lease_back() -> None:
+    past = Past().write(1, "leases", holder="one").write(1, "leases", holder="").write(1, "diemjobs/status")
+
+    assert any("was sent although nobody had the lease" in each for each in past.judged())
+
+
+def test_process_that_ends_by_itself_is_complained_of() -> None:
+    history = dataclasses.replace(completed().history, ended_by_themselves=["operator-1"])
+
+    assert judge(history) == ["operator-1 ended by itself"]
+
+
 def test_nobody_may_write_before_anybody_leads() -> None:
     past = Past().write(1, "jobs")
     past.told = Told()
