@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.reliability.matrix import Point, run_all
+from tests.reliability.matrix import IS_LONG, Case, Point, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.points import MakeFault, build_boot_cases, build_cases
 from tests.reliability.proxy.faults import Kill
@@ -14,15 +14,14 @@ FAULTS: Mapping[str, MakeFault] = {
     "killed before": lambda program: Kill(program.kill, is_after=False),
     "killed after": lambda program: Kill(program.kill, is_after=True),
 }
+CREATED = Point("create jobs", 1)
 CHOSEN = {"state_is_toggled_by_hand", "diemjob_is_deleted_and_made_anew", "job_has_a_finalizer_of_somebody_else"}
 
 
-def is_short(story: Story, point: Point, fault: str) -> bool:
+def is_short(story: Story, point: Point, _: str) -> bool:
     if story.name == "run_is_stopped_and_started_again":
         return point.what in {"create jobs", "patch diemjobs/status", "delete jobs", "patch diemjobs"}
-    if point.what != "create jobs":
-        return False
-    return story.name in CHOSEN or (fault == "killed after" and point.nth == 1)
+    return story.name in CHOSEN and point.what == "create jobs"
 
 
 @pytest.mark.matrix
@@ -30,6 +29,17 @@ def is_short(story: Story, point: Point, fault: str) -> bool:
 @pytest.mark.parametrize("story", list_stories(), ids=str)
 def test_process_may_die_at_any_call(theatre: Theatre, story: Story, role: str) -> None:
     run_all(build_cases(theatre, story, role, FAULTS, is_short=is_short))
+
+
+@pytest.mark.matrix
+@pytest.mark.skipif(IS_LONG, reason="is among the cases of the long form")
+def test_operator_may_die_when_it_has_made_the_first_job_of_any_story(theatre: Theatre) -> None:
+    """So every story meets a fault, also in the short form."""
+    faults = {"killed after": FAULTS["killed after"]}
+    cases: list[Case] = []
+    for story in list_stories():
+        cases += build_cases(theatre, story, "operator", faults, points=lambda point: point == CREATED)
+    run_all(cases)
 
 
 @pytest.mark.matrix

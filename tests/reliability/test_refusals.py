@@ -25,8 +25,9 @@ FAULTS: Mapping[str, MakeFault] = {
 
 
 def is_short(story: Story, point: Point, fault: str) -> bool:
-    is_chosen = story.name == "run_is_stopped_and_started_again"
-    return is_chosen and point.nth == 1 and fault in {"refused with 429", "failed with 503"}
+    """Leave out a failed POST of a Job: after it, a stop takes more than a minute."""
+    is_chosen = story.name == "run_is_stopped_and_started_again" and point.nth == 1
+    return is_chosen and (fault == "refused with 429" or (fault == "failed with 503" and point.what != "create jobs"))
 
 
 @pytest.mark.matrix
