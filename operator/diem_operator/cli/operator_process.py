@@ -113,7 +113,9 @@ class OperatorProcess:
             stop.listen()
             recording = await stack.enter_async_context(background("event recorder", self._recorder.run()))
             stack.push_async_callback(self._drain_events)
-            keeping = self._kopf.keep(namespaces=self._settings.namespaces, on_start=stop.listen)
+            keeping = self._kopf.keep(
+                namespaces=self._settings.namespaces, before_start=self._wait_for_resources, on_start=stop.listen
+            )
             watching = await stack.enter_async_context(background("kopf's watches", keeping))
             following = await stack.enter_async_context(background("watch of Jobs", self._jobs.run()))
             await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))

@@ -11,7 +11,7 @@ a stream, a 403 or a line cut short, and every replica watches; the kubelet woul
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, NoReturn
 
 import kopf
@@ -76,11 +76,18 @@ class EmbeddedKopf:
             namespaces=namespaces,
         )
 
-    async def keep(self, *, namespaces: Collection[str], on_start: Callable[[], object]) -> NoReturn:
+    async def keep(
+        self,
+        *,
+        namespaces: Collection[str],
+        before_start: Callable[[], Awaitable[None]],
+        on_start: Callable[[], object],
+    ) -> NoReturn:
         """Begin anew, after a growing pause, whenever kopf ends by itself; every object is then told once more.
 
         Args:
             namespaces: as for `start`, which has been called.
+            before_start: returns when there is something to watch: kopf looks for that only when it starts.
             on_start: is called right after each further start.
         """
         failures = 0
@@ -92,6 +99,7 @@ class EmbeddedKopf:
             logger.warning("kopf's watches ended, and begin anew in %.1f s: %r", pause_seconds, _find_error(done))
             await self.stop()
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            await before_start()
             await self.start(namespaces=namespaces)
             on_start()
 

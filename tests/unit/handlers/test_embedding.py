@@ -54,8 +54,15 @@ async def test_error_in_a_watch_lets_it_begin_anew(
 ) -> None:
     fake_api.streams["diemjobs"].listed.append(make_object("listed"))
     starts: list[str] = []
+
+    async def look() -> None:
+        assert not embedded.is_alive
+        starts.append("looked")
+
     await embedded.start(namespaces=())
-    keeping = asyncio.create_task(embedded.keep(namespaces=(), on_start=lambda: starts.append("again")))
+    keeping = asyncio.create_task(
+        embedded.keep(namespaces=(), before_start=look, on_start=lambda: starts.append("begun"))
+    )
     for count in range(1, errors + 1):
         await eventually(lambda: embedded.is_alive)
         fake_api.send("diemjobs", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
@@ -64,7 +71,7 @@ async def test_error_in_a_watch_lets_it_begin_anew(
     await eventually(lambda: ("MODIFIED", "listed") in seen.objects["diemjobs"])
     keeping.cancel()
 
-    assert starts == ["again"] * errors
+    assert starts == ["looked", "begun"] * errors
     assert "storage is (re)initializing" in caplog.text
 
 
