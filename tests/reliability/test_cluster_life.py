@@ -110,8 +110,10 @@ def test_crd_is_removed_and_comes_back(own_theatre: Theatre) -> None:
 
 
 @long_form
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "cut-off"])
 @pytest.mark.parametrize("role", ["diem-operator.diem-system", "diem-operator-api.diem-system"])
-def test_rights_are_lost_and_given_back(own_theatre: Theatre, role: str) -> None:
+def test_rights_are_lost_and_given_back(own_theatre: Theatre, role: str, is_killed: bool) -> None:
+    """Watches go on without them, until they are broken."""
     cluster = own_theatre.site.cluster
     with own_theatre.stage() as stage:
         stage.create(make_diemjob("etl"))
@@ -120,9 +122,15 @@ def test_rights_are_lost_and_given_back(own_theatre: Theatre, role: str) -> None
         rules = json.loads(cluster.kubectl("get", "clusterrole", role, "--output=json"))["rules"]
         write_rules(cluster, role, [])
         for program in stage.installation.programs:
-            program.kill()
+            if is_killed:
+                program.kill()
+            else:
+                program.proxy.cut()
         stage.finish_pods("etl")
         stage.pause(3)
+        for program in stage.installation.programs:
+            program.proxy.mend()
+        stage.pause(10)
         write_rules(cluster, role, rules)
         stage.wait_run("etl", "Completed", "first")
         stage.start("etl", "second")
