@@ -123,7 +123,7 @@ def _follow_without_job(world: World, live: RunStatus) -> Step | None:
 def _end_without_job(world: World, live: RunStatus, reason: str) -> Step | None:
     """End the run because its Job is not there, once the API server itself has said so.
 
-    Until then it is Stopping, as also while another Job of it is there or may still come.
+    As long as another Job of it is there, or may still come, it is Stopping.
     """
     again = world.find_job_by_id(live.id)
     may_have_job = world.find_straggler(live.id) is not None or (again is not None and not again.is_finished)
