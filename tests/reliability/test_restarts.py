@@ -62,7 +62,7 @@ OUTAGES: dict[str, Outage] = {
 }
 POINTS = [Point("create jobs", 1), Point("delete jobs", 1), Point("patch diemjobs/status", 3)]
 SHORT_FORM = [
-    ("API server killed", POINTS[0], False),
+    ("API server killed", POINTS[2], False),
     ("both killed", POINTS[1], True),
     ("API server frozen", POINTS[0], True),
 ]
