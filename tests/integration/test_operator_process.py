@@ -198,15 +198,20 @@ def test_standby_under_older_crds_is_not_ready_so_that_a_rollout_waits(site: Sit
         apply_crds(site.cluster)
 
 
-def test_api_server_that_restarts_costs_no_process(site: Site, operator: OperatorProcess, team: str) -> None:
-    site.cluster.apiserver.restart()
-    manifest = make_diemjob_manifest("later", team, state="running", run={"id": "run-1"})
+def check_starts(site: Site, team: str, name: str) -> None:
+    """Create a DiemJob that is to run, and return when its Job is there."""
+    manifest = make_diemjob_manifest(name, team, state="running", run={"id": "run-1"})
     site.cluster.kubectl("create", "-f", "-", input=manifest)
     eventually(
-        "what is asked for after the restart is done",
-        lambda: "later" in site.cluster.kubectl("get", "jobs", "-n", team, "-o", "name"),
+        "what is asked for is done",
+        lambda: name in site.cluster.kubectl("get", "jobs", "-n", team, "-o", "name"),
         within_seconds=60,
     )
+
+
+def test_api_server_that_restarts_costs_no_process(site: Site, operator: OperatorProcess, team: str) -> None:
+    site.cluster.apiserver.restart()
+    check_starts(site, team, "later")
     assert operator.process.poll() is None
     assert operator.ask("/healthz")[0] == 200
 
@@ -232,13 +237,7 @@ def test_lost_crds_are_waited_for(site: Site, operator: OperatorProcess, team: s
                 waiting.wait_ready()
     finally:
         apply_crds(site.cluster)
-    manifest = make_diemjob_manifest("afterwards", team, state="running", run={"id": "run-1"})
-    site.cluster.kubectl("create", "-f", "-", input=manifest)
-    eventually(
-        "what is asked for afterwards is done",
-        lambda: "afterwards" in site.cluster.kubectl("get", "jobs", "-n", team, "-o", "name"),
-        within_seconds=60,
-    )
+    check_starts(site, team, "afterwards")
     assert operator.process.poll() is None
 
 

@@ -153,17 +153,17 @@ class Operators(World):
     def land_late(self, place: int) -> None:
         if self.late:
             late = self.late.pop(place % len(self.late))
-            self.ledger.is_remembered = late.is_remembered
             with suppress(ClusterError):
-                self._land(late.carry_out, is_late=True, is_ghost=late.is_ghost)
-            self.ledger.is_remembered = False
+                self._land(late.carry_out, is_late=True, is_ghost=late.is_ghost, is_remembered=late.is_remembered)
 
-    def _land(self, carry_out: Callable[[], object], *, is_late: bool, is_ghost: bool) -> object:
-        self.ledger.is_late, self.ledger.is_ghost = is_late, is_ghost
+    def _land(
+        self, carry_out: Callable[[], object], *, is_late: bool, is_ghost: bool, is_remembered: bool = False
+    ) -> object:
+        self.ledger.is_late, self.ledger.is_ghost, self.ledger.is_remembered = is_late, is_ghost, is_remembered
         try:
             return carry_out()
         finally:
-            self.ledger.is_late = self.ledger.is_ghost = False
+            self.ledger.is_late = self.ledger.is_ghost = self.ledger.is_remembered = False
 
     def _leave_request_behind(self, operator: OperatorProcess) -> None:
         if operator.request is not None and operator.request.is_write:
