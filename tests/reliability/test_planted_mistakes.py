@@ -15,7 +15,7 @@ from tests.reliability.playing import Theatre, conclude
 from tests.reliability.processes import SOURCE_ROOT
 from tests.reliability.stage import Stage, make_diemjob
 from tests.reliability.story import find_story
-from tests.reliability.test_leaders import freeze_leader, play_many, wait_for_another_leader
+from tests.reliability.test_leaders import wait_for_another_leader
 
 ROOT = SOURCE_ROOT.parent
 PATIENCE_SECONDS = 20.0
@@ -93,14 +93,3 @@ def test_write_past_the_fence_is_seen(
 
     past_the_fence = [each for each in complaints if "was sent although" in each]
     assert (past_the_fence == []) is is_fenced
-
-
-def test_leader_that_goes_on_without_a_fence_is_seen(theatre: Theatre, tmp_path: Path) -> None:
-    """It hears at once that its writes were carried out and that its lease is over; chance says which comes first."""
-    arrange = partial(plant, [plant_mutant("no-fence")], tmp_path)
-
-    def is_seen() -> bool:
-        complaints = play_many(theatre, freeze_leader, arrange=arrange).complaints
-        return any("was sent although" in each for each in complaints)
-
-    assert any(is_seen() for _ in range(6))
