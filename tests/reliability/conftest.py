@@ -7,11 +7,14 @@ import pytest
 
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import open_site
-from tests.reliability.matrix import UNMET
+from tests.reliability.matrix import IS_LONG, UNMET
 from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 
 HERE = Path(__file__).parent
+
+SHORT_FORM_SECONDS = 360
+"""What the short form may take where nothing else runs; told after each run, since no test may depend on time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,9 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say, also when all went well, where no fault was met."""
+    """Say, also when all went well, where no fault was met, and how long it took."""
     for line in UNMET:
         terminalreporter.write_line(line)
+    here = HERE.relative_to(terminalreporter.config.rootpath).as_posix()
+    reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
+    ours = [report.duration for report in reports if report.nodeid.startswith(f"{here}/")]
+    if ours:
+        limit = "" if IS_LONG else f"; the short form is to take less than {SHORT_FORM_SECONDS} s"
+        terminalreporter.write_line(f"Faults: {sum(ours):.0f} s{limit}")
 
 
 @pytest.fixture(scope="session")
