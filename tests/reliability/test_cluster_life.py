@@ -84,6 +84,7 @@ def test_crd_is_renewed_while_a_run_goes_on(own_theatre: Theatre) -> None:
         assert stage.installation.operator.deaths == 0
 
 
+@long_form
 def test_crd_is_removed_and_comes_back(own_theatre: Theatre) -> None:
     """Its DiemJobs go with it; Kubernetes collects their Jobs once it knows their owners' kind again.
 

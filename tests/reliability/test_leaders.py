@@ -8,7 +8,7 @@ import pytest
 
 from tests.reliability.history import History
 from tests.reliability.installation import Installation
-from tests.reliability.matrix import IS_LONG, Case, Point, run_all
+from tests.reliability.matrix import IS_LONG, Case, Point, long_form, run_all
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Arrange, Outcome, Theatre, conclude
 from tests.reliability.points import interrupt, list_calls
@@ -136,7 +136,9 @@ def play_many(theatre: Theatre, disturb: Disturb, *, arrange: Arrange = lambda _
         return conclude(stage)
 
 
-@pytest.mark.parametrize("disturb", [freeze_leader, silence_lease], ids=["frozen", "lease-lost"])
+@pytest.mark.parametrize(
+    "disturb", [freeze_leader, pytest.param(silence_lease, marks=long_form)], ids=["frozen", "lease-lost"]
+)
 def test_leader_that_comes_back_to_unfinished_work_writes_nothing(theatre: Theatre, disturb: Disturb) -> None:
     outcome = play_many(theatre, disturb)
 
@@ -160,7 +162,7 @@ WHOSE_CLOCK: dict[str, Callable[[Installation], Program]] = {
 }
 
 
-@pytest.mark.parametrize("minutes", [-10, 10])
+@pytest.mark.parametrize("minutes", [-10, 10] if IS_LONG else [10])
 @pytest.mark.parametrize("whose", WHOSE_CLOCK if IS_LONG else ["leader"])
 def test_clock_may_be_wrong(theatre: Theatre, whose: str, minutes: int) -> None:
     """One clock is off; the leader is killed, and another one goes on."""

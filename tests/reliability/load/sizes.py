@@ -22,7 +22,7 @@ class Sizes:
 
     diemjobs: int = 200
     live: int = 20
-    seconds: float = 25.0
+    seconds: float = 14.0
     run_seconds: float = 2.0
 
     @property

@@ -3,6 +3,7 @@
 Its run was ended by `startDeadlineSeconds`, although it had started in time.
 """
 
+from tests.reliability.matrix import long_form
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.stage import Stage, make_diemjob
 
@@ -19,6 +20,7 @@ def run_without_being_ready(stage: Stage) -> bool:
     return bool(pods)
 
 
+@long_form
 def test_run_whose_pod_is_not_ready_in_time_goes_on(theatre: Theatre) -> None:
     with theatre.stage() as stage:
         stage.create(make_diemjob("etl", pod={"start-after": "never"}, startDeadlineSeconds=DEADLINE_SECONDS))
