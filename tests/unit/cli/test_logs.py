@@ -121,6 +121,10 @@ def make_secrets() -> list[tuple[str, str]]:
         (f"(b'x-api-key', b'{opaque}')", opaque),
         (f"Cookie: session={opaque}", opaque),
         (f"loaded {key}", key.split("\n")[1]),
+        (token, token),
+        (f"x-api-key={opaque}", opaque),
+        (f"authorization:{opaque}", opaque),
+        (f"cookie,{opaque}", opaque),
     ]
 
 
