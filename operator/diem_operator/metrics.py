@@ -1,11 +1,13 @@
 """What Prometheus is told. Holds numbers only: no decision reads them, and nothing here knows where they come from.
 
 Names follow the Prometheus conventions: base units, `_total` for counters. Labels have few values: a DiemJob, a run
-or a key is never one.
+or a key is never one. What every request looks up is kept by its labels, since `labels()` makes texts of them and takes
+a lock each time.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -57,14 +59,14 @@ class RequestMetrics:
     """Requests to the Kubernetes API server, of either process."""
 
     def __init__(self, registry: CollectorRegistry, *, process: str) -> None:
-        self._requests = Counter(
+        requests = Counter(
             "kubernetes_requests",
             "Requests to the Kubernetes API server by HTTP method or WATCH, resource and status code.",
             ("method", "resource", "code"),
             namespace=process,
             registry=registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "kubernetes_request_duration_seconds",
             "Time until the Kubernetes API server's answer was read, or its watch began.",
             ("method", "resource"),
@@ -72,6 +74,8 @@ class RequestMetrics:
             registry=registry,
             buckets=_REQUEST_BUCKETS,
         )
+        self._requests = cache(requests.labels)
+        self._seconds = cache(seconds.labels)
 
     def observe(self, method: str, resource: str, status: int | None, seconds: float) -> None:
         """Count one request; its signature is that of the client's observer.
@@ -83,8 +87,8 @@ class RequestMetrics:
             seconds: how long it took.
         """
         code = NO_ANSWER if status is None else str(status)
-        self._requests.labels(method, resource, code).inc()
-        self._seconds.labels(method, resource).observe(seconds)
+        self._requests(method, resource, code).inc()
+        self._seconds(method, resource).observe(seconds)
 
 
 class ControllerMetrics:
@@ -186,10 +190,10 @@ class ApiMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.requests = RequestMetrics(registry, process=API)
-        self._answers = Counter(
+        answers = Counter(
             "requests", "Answers by action and HTTP status.", ("action", "code"), namespace=API, registry=registry
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "request_duration_seconds",
             "Time until the answer, including what the caller wanted to wait.",
             ("action",),
@@ -197,9 +201,12 @@ class ApiMetrics:
             registry=registry,
             buckets=(*_REQUEST_BUCKETS, 60.0),
         )
-        self._authentications = Counter(
+        authentications = Counter(
             "authentications", "Keys that were shown, by verdict.", ("verdict",), namespace=API, registry=registry
         )
+        self._answers = cache(answers.labels)
+        self._seconds = cache(seconds.labels)
+        self._authentications = cache(authentications.labels)
         self._cached = Gauge(
             "cached_objects", "Objects in the watch cache.", ("resource",), namespace=API, registry=registry
         )
@@ -226,12 +233,12 @@ class ApiMetrics:
     def observe_answer(self, action: str | None, status: int, seconds: float) -> None:
         """Count one answer."""
         label = action or self.NO_ACTION
-        self._answers.labels(label, str(status)).inc()
-        self._seconds.labels(label).observe(seconds)
+        self._answers(label, str(status)).inc()
+        self._seconds(label).observe(seconds)
 
     def observe_authentication(self, verdict: str) -> None:
         """Count one key that was shown, or was missing."""
-        self._authentications.labels(verdict).inc()
+        self._authentications(verdict).inc()
 
     def observe_refusal(self, kind: Refusal) -> None:
         """Count a request that was refused, or a connection that was closed."""
