@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from aiohttp import hdrs, web
 from aiohttp.helpers import parse_mimetype
@@ -72,9 +72,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
         Problem: it is no such thing.
     """
     try:
-        # The decoder is Python's own, because msgspec keeps the last of several equal names without a word.
-        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_without_duplicates, parse_constant=_refuse)
-        json.dumps(value, ensure_ascii=False).encode()
+        text = body.decode("utf-8-sig")
+        value = _DECODER.decode(text)
+        if "\\u" in text:  # half a surrogate pair can only have been escaped
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise Problem(ProblemKind.BAD_REQUEST, "the body is nested too deeply; send a flat JSON object") from None
     except UnicodeError:
@@ -105,6 +106,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise _Ambiguous(f"{constant} is no JSON number")
+
+
+# Python's own, because msgspec keeps the last of several equal names without a word. Made once: to make it takes longer
+# than to use it.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse)
 
 
 def _too_large(max_bytes: int) -> Problem:
