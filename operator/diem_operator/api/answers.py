@@ -9,7 +9,7 @@ from aiohttp import web
 from diem_operator.api.command import Command
 from diem_operator.model.diemjob import DiemJob, Phase, RunStatus
 from diem_operator.model.names import RunId
-from diem_operator.planning.rules import build_next_number, displayed_phase, displayed_run, find_due_start
+from diem_operator.planning.rules import build_next_number, displayed_run, find_due_start, phase_of
 
 JOB_NOT_FOUND = "job not found"
 
@@ -30,14 +30,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_answer(command: Command, reply: Reply) -> web.Response:
     """Return the answer to a command that was carried out."""
-    phase = displayed_phase(reply.diemjob)
+    shown = displayed_run(reply.diemjob)
+    phase = phase_of(shown)
     return _respond(
         {
             "message": reply.message or phase,
             "id": command.job_id,
             "action": command.action,
             "status": phase,
-            "run": _describe_run(reply),
+            "run": _describe_run(reply, find_run(reply, shown)),
         }
     )
 
@@ -56,10 +57,14 @@ def build_legacy_unknown_job(command: Command) -> web.Response:
     )
 
 
-def find_run(reply: Reply) -> RunStatus | None:
-    """Return the run that a reply is about; None where there is none, or where nothing is known of it any more."""
+def find_run(reply: Reply, shown: RunStatus | None) -> RunStatus | None:
+    """Return the run that a reply is about; None where there is none, or where nothing is known of it any more.
+
+    Args:
+        reply: names the run, or means the one that is shown.
+        shown: the displayed run of the reply's DiemJob.
+    """
     spec, status = reply.diemjob.spec, reply.diemjob.status
-    shown = displayed_run(reply.diemjob)
     if reply.run_id is None or (shown is not None and shown.id == reply.run_id):
         return shown
     for run in (*([] if status.run is None else [status.run]), *status.runs):
@@ -71,9 +76,8 @@ def find_run(reply: Reply) -> RunStatus | None:
     return RunStatus(number=build_next_number(status), id=due.id, phase=Phase.SUBMITTED)
 
 
-def _describe_run(reply: Reply) -> dict[str, Any] | None:
+def _describe_run(reply: Reply, run: RunStatus | None) -> dict[str, Any] | None:
     """Return what is told of a run; of one that has left the history, no more than its id."""
-    run = find_run(reply)
     if run is None and reply.run_id is None:
         return None
     return {

@@ -112,23 +112,28 @@ class JobCache:
 
     def _keep(self, diemjob: DiemJob, *, instead_of_until: int = 0) -> None:
         """Take over a version that is newer than the known one, or any instead of one that is at most so new."""
-        if diemjob.metadata.namespace in self._excluded_namespaces:
+        key = diemjob.key
+        if key.namespace in self._excluded_namespaces:
             return
-        known = self._diemjobs.get(diemjob.key)
+        known = self._diemjobs.get(key)
         if known is not None and known.metadata.version >= max(diemjob.metadata.version, instead_of_until + 1):
             return
-        if known is not None:
-            self._unindex(known)
-        self._diemjobs[diemjob.key] = diemjob
-        for reference in _references_of(diemjob):
-            self._keys_by_text[reference].add(diemjob.key)
-        self._wake(diemjob.key)
+        self._diemjobs[key] = diemjob
+        if known is None or known.spec.aliases != diemjob.spec.aliases:
+            self._index_anew(key, known, diemjob)
+        self._wake(key)
 
     def _drop_if_older(self, key: ObjectKey, resource_version: int) -> None:
         known = self._diemjobs.get(key)
         if known is not None and known.metadata.version <= resource_version:
             self._unindex(self._diemjobs.pop(key))
             self._wake(key)
+
+    def _index_anew(self, key: ObjectKey, known: DiemJob | None, diemjob: DiemJob) -> None:
+        if known is not None:
+            self._unindex(known)
+        for reference in _references_of(diemjob):
+            self._keys_by_text[reference].add(key)
 
     def _unindex(self, diemjob: DiemJob) -> None:
         for reference in _references_of(diemjob):

@@ -133,9 +133,13 @@ def displayed_run(diemjob: DiemJob) -> RunStatus | None:
 
 
 def displayed_phase(diemjob: DiemJob) -> Phase:
-    """Return what the action `status` answers; a DiemJob that never ran is Stopped."""
-    run = displayed_run(diemjob)
-    return Phase.STOPPED if run is None else run.phase
+    """Return what the action `status` answers."""
+    return phase_of(displayed_run(diemjob))
+
+
+def phase_of(displayed: RunStatus | None) -> Phase:
+    """Return the phase of a DiemJob by its displayed run; one that never ran is Stopped."""
+    return Phase.STOPPED if displayed is None else displayed.phase
 
 
 def build_next_number(status: DiemJobStatus) -> int:
