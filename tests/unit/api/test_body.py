@@ -148,6 +148,12 @@ async def test_body_that_grows_too_large_is_cut_off() -> None:
     assert problem.kind is ProblemKind.BODY_TOO_LARGE
 
 
+async def test_body_that_came_at_once_is_bounded_too() -> None:
+    problem = await refuse(make_request(payload=make_payload(b"x" * 101)))
+
+    assert problem.kind is ProblemKind.BODY_TOO_LARGE
+
+
 async def test_slow_body_is_given_up_as_a_bad_request_never_as_408() -> None:
     problem = await refuse(make_request(payload=make_payload(b"{", is_complete=False)), timeout_seconds=0.01)
 
