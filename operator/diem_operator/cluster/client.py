@@ -130,7 +130,7 @@ class ApiServer:
             RequestNotSent, OutcomeUnknown, Refused: also from the iterator; see `errors`.
         """
         request = Request(method="GET", path=path, url=self._url(path, query))
-        response = await self._open_stream(request, timeout_seconds)
+        response = await self._open_stream(request, timeout_seconds, inactivity_seconds=inactivity_seconds)
         try:
             async with aclosing(_read_chunks(request, response, inactivity_seconds)) as chunks:
                 yield chunks
@@ -170,13 +170,17 @@ class ApiServer:
             body = await response.read()
         return Answer(status=response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
-    async def _open_stream(self, request: Request, timeout_seconds: float) -> aiohttp.ClientResponse:
+    async def _open_stream(
+        self, request: Request, timeout_seconds: float, *, inactivity_seconds: float
+    ) -> aiohttp.ClientResponse:
         started_at = asyncio.get_running_loop().time()
         status: int | None = None
         try:
             authorization = await self._credentials.authorization.current()
             async with asyncio.timeout(timeout_seconds):
-                response = await self._start(request, authorization, timeout_seconds)
+                response = await self._start(
+                    request, authorization, timeout_seconds, inactivity_seconds=inactivity_seconds
+                )
                 status = response.status
                 if status == HTTPStatus.OK:
                     return response
@@ -191,9 +195,21 @@ class ApiServer:
         raise error_of(request.what, response.status, body, retry_after=response.headers.get("Retry-After"))
 
     async def _start(
-        self, request: Request, authorization: str | None, timeout_seconds: float
+        self,
+        request: Request,
+        authorization: str | None,
+        timeout_seconds: float,
+        *,
+        inactivity_seconds: float | None = None,
     ) -> aiohttp.ClientResponse:
-        """Send the request and return when the answer begins; the caller limits the time after the connecting."""
+        """Send the request and return when the answer begins; the caller limits the time after the connecting.
+
+        Args:
+            request: what to send.
+            authorization: the header's value.
+            timeout_seconds: of the whole request, or until a stream begins.
+            inactivity_seconds: how long no byte may come; None for as long as the caller has patience.
+        """
         is_read = request.method == "GET"
         headers = {} if authorization is None else {"Authorization": authorization}
         if request.body is not None:
@@ -205,7 +221,7 @@ class ApiServer:
             request.url,
             data=request.body,
             headers=headers,
-            timeout=_connect_timeout(timeout_seconds),
+            timeout=_limit_time(timeout_seconds, inactivity_seconds=inactivity_seconds),
             allow_redirects=False,
             proxy=self._credentials.proxy_url,
             server_hostname=self._credentials.tls_server_name,
@@ -241,11 +257,7 @@ async def _read_chunks(
     request: Request, response: aiohttp.ClientResponse, inactivity_seconds: float
 ) -> AsyncGenerator[bytes, None]:
     try:
-        while True:
-            async with asyncio.timeout(inactivity_seconds):
-                chunk = await response.content.readany()
-            if not chunk:
-                return
+        async for chunk in response.content.iter_any():
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise failure_of(request.what, request.url, error, inactivity_seconds) from safe_cause(error)
@@ -259,10 +271,10 @@ def _abort(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
-def _connect_timeout(timeout_seconds: float) -> aiohttp.ClientTimeout:
-    """Limit only the connecting; aiohttp rounds longer time-outs up to whole seconds, which a lease forbids."""
+def _limit_time(timeout_seconds: float, *, inactivity_seconds: float | None) -> aiohttp.ClientTimeout:
+    """Limit the connecting and the silence; aiohttp rounds longer totals up to whole seconds, which a lease forbids."""
     connect = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds * CONNECT_SHARE)
-    return aiohttp.ClientTimeout(total=None, connect=connect)
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=inactivity_seconds)
 
 
 def _make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
