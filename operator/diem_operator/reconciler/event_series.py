@@ -11,6 +11,9 @@ from diem_operator.reconciler.event_manifest import EventDraft, combine
 
 MAX_SERIES: Final = 4096
 
+_Key = tuple[str, str]
+"""The uid of a DiemJob, and a reason."""
+
 
 class _Series:
     """The Events of one reason about one DiemJob."""
@@ -33,7 +36,8 @@ class EventSeries:
     def __init__(self, *, burst: int = 10, refill_seconds: float = 60.0) -> None:
         self._burst = float(burst)
         self._refill_seconds = refill_seconds
-        self._series: OrderedDict[tuple[str, str], _Series] = OrderedDict()
+        self._series: OrderedDict[_Key, _Series] = OrderedDict()
+        self._holding_back: dict[_Key, _Series] = {}  # of these; few, and looked through for each Event
 
     def __len__(self) -> int:
         return len(self._series)
@@ -45,30 +49,33 @@ class EventSeries:
             draft: the new one.
             now: seconds on a clock that never steps.
         """
-        series = self._find(draft, now)
+        key = (draft.about.uid, draft.reason)
+        series = self._find(key, now)
         self._refill(series, now)
         if series.allowance >= 1 and not series.held_back:
             series.allowance -= 1
             return True
         series.held_back += 1
         series.latest = draft
+        self._holding_back[key] = series
         return False
 
     def release(self, *, now: float) -> tuple[EventDraft, ...]:
         """Return the combined drafts that may be posted by now."""
-        return tuple(self._combine(series) for series in self._series.values() if self._is_due(series, now))
+        due = [key for key, series in self._holding_back.items() if self._is_due(series, now)]
+        return tuple(self._combine(self._holding_back.pop(key)) for key in due)
 
     @property
     def holds_back(self) -> bool:
         """Whether `release` will have something to return some time."""
-        return any(series.held_back for series in self._series.values())
+        return bool(self._holding_back)
 
-    def _find(self, draft: EventDraft, now: float) -> _Series:
-        key = (draft.about.uid, draft.reason)
+    def _find(self, key: _Key, now: float) -> _Series:
         series = self._series.setdefault(key, _Series(now, allowance=self._burst))
         self._series.move_to_end(key)
         if len(self._series) > MAX_SERIES:
-            self._series.popitem(last=False)
+            oldest, _ = self._series.popitem(last=False)
+            self._holding_back.pop(oldest, None)
         return series
 
     def _refill(self, series: _Series, now: float) -> None:
@@ -78,7 +85,7 @@ class EventSeries:
 
     def _is_due(self, series: _Series, now: float) -> bool:
         self._refill(series, now)
-        return bool(series.held_back) and series.allowance >= 1
+        return series.allowance >= 1
 
     @staticmethod
     def _combine(series: _Series) -> EventDraft:

@@ -79,3 +79,13 @@ def test_memory_is_bounded() -> None:
     for number in range(MAX_SERIES + 10):
         series.admit(make_draft(1, about=msgspec.structs.replace(metadata, uid=Uid(str(number)))), now=0)
     assert len(series) == MAX_SERIES
+
+
+def test_series_that_is_forgotten_holds_nothing_back() -> None:
+    series = EventSeries(burst=BURST, refill_seconds=REFILL_SECONDS)
+    metadata = make_diemjob().metadata
+    admit_many(series, BURST + 1)
+    for number in range(MAX_SERIES):
+        series.admit(make_draft(1, about=msgspec.structs.replace(metadata, uid=Uid(str(number)))), now=0)
+    assert not series.holds_back
+    assert series.release(now=REFILL_SECONDS) == ()
