@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ from tests.localcluster import LocalCluster
 
 TIMEOUT_SECONDS = 15.0
 QUIET_SECONDS = 4.0
+RETRY_SECONDS = 0.1
 Raw = dict[str, Any]
 
 _GROUPS = {
@@ -122,17 +124,20 @@ class Kube:
         content_type: str = "application/json",
     ) -> Raw:
         data = None if body is None else json.dumps(body)
-        response = self._session().request(
-            method,
-            self._url(resource, namespace, name),
-            params=query,
-            data=data,
-            headers={"Content-Type": content_type},
-            timeout=TIMEOUT_SECONDS,
-        )
+        url, kind = self._url(resource, namespace, name), {"Content-Type": content_type}
+        response = self._send(method, url, params=query, data=data, headers=kind)
         if not response.ok:
             raise KubeError(response.status_code, response.text)
         return dict(response.json())
+
+    def _send(self, method: str, url: str, **arguments: Any) -> requests.Response:
+        """Send a request, again as long as the API server has yet to read what it stores of that kind."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            response = self._session().request(method, url, timeout=TIMEOUT_SECONDS, **arguments)
+            if response.status_code != HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                return response
+            time.sleep(RETRY_SECONDS)
 
     def _url(self, resource: str, namespace: str, name: str) -> str:
         group = _GROUPS.get(resource, "api/v1")

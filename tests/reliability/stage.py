@@ -1,10 +1,12 @@
 """Where a story plays: what callers and people do there, and what the oracle gets to see of it."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 from tests.reliability.callers import Callers
-from tests.reliability.history import History
+from tests.reliability.history import History, Told
 from tests.reliability.people import People, make_diemjob
+from tests.reliability.scene import Raw
 from tests.reliability.witness import KEYS, RUNS, Witness
 
 __all__ = ["Stage", "make_diemjob"]
@@ -16,8 +18,16 @@ class Stage(Callers, People):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.witness = Witness(self.kube, self.namespace, (*RUNS, *KEYS))
-        self.witness.start()
+        self._begin_to_witness()
+
+    def begin_anew(self, told: Told) -> None:
+        """Let the oracle judge from here on: the store was put back to when callers had been told this much.
+
+        Calls stay in its sight, those of before, too: who leads is told by them, and so is whose Job was asked for.
+        """
+        self.witness.stop()
+        self.told = deepcopy(told)
+        self._begin_to_witness()
 
     def delete(self, name: str, *, propagation: str = "Background") -> None:
         """Delete a DiemJob, and return when it is gone."""
@@ -28,7 +38,7 @@ class Stage(Callers, People):
         """Return when nothing is under way any more: faults are over, specs answered, nothing is on its way out."""
         self.installation.wait_disturbed()
         for kind in ("diemjobs", "diemapikeys"):
-            for found in self.kube.list_all(kind, self.namespace):
+            for found in self._list_all(kind):
                 self.wait_answered(found["metadata"]["name"], resource=kind)
         self.wait_until("nothing is on its way out", self._is_quiet)
         self.witness.catch_up()
@@ -41,11 +51,17 @@ class Stage(Callers, People):
         ended = [program.name for program in self.installation.programs if program.deaths > program.kills]
         return History(seen=seen, exchanges=journal, told=self.told, ended_by_themselves=ended)
 
+    def _begin_to_witness(self) -> None:
+        self.witness = Witness(self.kube, self.namespace, (*RUNS, *KEYS))
+        self.witness.start()
+
     def _is_quiet(self) -> bool:
-        diemjobs, keys = (self.kube.list_all(kind, self.namespace) for kind in ("diemjobs", "diemapikeys"))
-        jobs, secrets = (self.kube.list_all(kind, self.namespace) for kind in ("jobs", "secrets"))
+        diemjobs, keys, jobs, secrets = map(self._list_all, ("diemjobs", "diemapikeys", "jobs", "secrets"))
         left = {each["metadata"]["uid"] for each in (*diemjobs, *keys)}
         owners = {owner["uid"] for each in (*jobs, *secrets) for owner in each["metadata"].get("ownerReferences", [])}
         is_leaving = any("deletionTimestamp" in each["metadata"] for each in (*diemjobs, *keys, *jobs))
         is_moving = any(each.get("status", {}).get("phase") in {"Submitted", "Stopping"} for each in diemjobs)
         return owners <= left and not is_leaving and not is_moving
+
+    def _list_all(self, kind: str) -> list[Raw]:
+        return self.until_done(f"the {kind} are listed", lambda: self.kube.list_all(kind, self.namespace))

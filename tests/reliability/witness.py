@@ -43,8 +43,9 @@ class Witness:
     _is_stopped: bool = False
 
     def start(self) -> None:
+        """See what is there, and from then on every change."""
         for kind in self.kinds:
-            since = self.kube.read_revision(kind, self.namespace)
+            since = self._compare(kind)
             thread = threading.Thread(target=self._watch, args=(kind, since), name=f"witness of {kind}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -91,7 +92,7 @@ class Witness:
         return since
 
     def _compare(self, kind: str) -> str:
-        """Look at what is there after a time without a watch, as after the API server's restart.
+        """Look at what is there before the first watch, or after a time without one, as after the API server's restart.
 
         What is gone is taken to have gone at once after it was last seen: nobody is blamed on a guess.
         """
