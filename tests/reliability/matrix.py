@@ -82,8 +82,12 @@ def list_points(exchanges: Iterable[Exchange]) -> list[Point]:
     return points
 
 
-def run_all(cases: Sequence[Case]) -> None:
+def run_all(cases: Sequence[Case], *, at_once: int = AT_ONCE) -> None:
     """Run the cases that are asked for.
+
+    Args:
+        cases: of which the form and DIEM_RELIABILITY_CASE choose.
+        at_once: how many; one, if they disturb what all share.
 
     Raises:
         AssertionError: some failed; with the end of each one's story. Or none met its fault.
@@ -92,7 +96,7 @@ def run_all(cases: Sequence[Case]) -> None:
     if not chosen:
         pytest.skip("none of these cases belongs to the short form")
     failures, unmet = [], []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         for case, (is_met, failure) in zip(chosen, pool.map(_run, chosen), strict=True):
             if failure:
                 failures.append(failure)

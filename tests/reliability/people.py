@@ -87,7 +87,11 @@ class People(Scene):
 
     def wipe_status(self, name: str) -> None:
         self.told.is_status_wiped = True
-        self.kube.patch("diemjobs", self.namespace, name, {"status": None}, subresource="status")
+        patch = {"status": None}
+        self.until_done(
+            f"the status of {name} is wiped",
+            lambda: self.kube.patch("diemjobs", self.namespace, name, patch, subresource="status"),
+        )
 
     def delete(self, name: str, *, propagation: str = "Background") -> None:
         """Delete a DiemJob, and return when it is gone."""
@@ -140,12 +144,15 @@ class People(Scene):
             metadata = job["metadata"]
             run = RunKey(metadata["ownerReferences"][0]["uid"], metadata["annotations"]["diem.io/run-id"])
             self.told.excused.add(run)
-            self.kube.delete("jobs", self.namespace, metadata["name"], propagation=propagation)
+            self.begin_deletion(metadata["name"], resource="jobs", propagation=propagation)
 
     def patch_jobs(self, name: str, patch: Raw) -> None:
         """Change the unfinished Jobs of a DiemJob."""
         for job in self._list_unfinished(name):
-            self.kube.patch("jobs", self.namespace, job["metadata"]["name"], patch)
+            self._patch_job(job["metadata"]["name"], patch)
+
+    def _patch_job(self, name: str, patch: Raw) -> None:
+        self.until_done(f"Job {name} is patched", lambda: self.kube.patch("jobs", self.namespace, name, patch))
 
     def create_foreign_job(self, name: str, *, diemjob: str, run_id: str, owner: str = "") -> None:
         """Make a Job that is none of ours, though it bears our marks; only a reference to its owner is proof.
@@ -163,10 +170,10 @@ class People(Scene):
             reference = {"apiVersion": "diem.io/v1", "kind": "DiemJob", "name": owner, "controller": True}
             reference["uid"] = self.read(owner)["metadata"]["uid"]
             manifest["metadata"]["ownerReferences"] = [reference]
-        self.kube.create("jobs", self.namespace, manifest)
+        self.create(manifest, resource="jobs")
 
         def is_settled() -> bool:
-            job = self.kube.get("jobs", self.namespace, name)
+            job = self.read(name, resource="jobs")
             self.told.foreign[job["metadata"]["uid"]] = job["metadata"]["resourceVersion"]
             return bool(job.get("status", {}).get("conditions"))
 
@@ -190,11 +197,11 @@ class People(Scene):
     def forbid_jobs(self) -> None:
         """Use up a quota, and return when Jobs are refused: admission hears of it late."""
         spec = {"hard": {"count/jobs.batch": "0"}}
-        self.kube.create("resourcequotas", self.namespace, {"metadata": {"name": QUOTA}, "spec": spec})
-        self.wait_until("Jobs are refused", lambda: not self._may_create_jobs())
+        self.create({"metadata": {"name": QUOTA}, "spec": spec}, resource="resourcequotas")
+        self.wait_until("Jobs are refused", lambda: not self.until_done("tried", self._may_create_jobs))
 
     def allow_jobs(self) -> None:
-        self.kube.delete("resourcequotas", self.namespace, QUOTA)
+        self.begin_deletion(QUOTA, resource="resourcequotas")
 
     def _wait_gone(self, name: str, *, resource: str = "diemjobs") -> None:
         def is_gone() -> bool:

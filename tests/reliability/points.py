@@ -86,9 +86,16 @@ def _check(theatre: Theatre, story: Story, role: str, point: Point, make_fault: 
         rules.append(program.proxy.rules.add(Reaching(point), make_fault(program), times=1))
 
     theatre.check(story, arrange)
-    # Looks depend on what a watch has told by then; and later writes of a kind may fall together, as two changes of a
-    # status do where the first was not yet written.
-    is_met = bool(rules[0].met)
+    return is_reached(point, rules[0])
+
+
+def is_reached(point: Point, rule: Rule) -> bool:
+    """Whether the rule for a call was met, as that for the first write of a kind must be.
+
+    Looks depend on what a watch has told by then; and later writes of a kind may fall together, as two changes of a
+    status do where the first was not yet written.
+    """
+    is_met = bool(rule.met)
     assert is_met or point.nth > 1 or not changes_something(point), f"{point} was not reached"
     return is_met
 
