@@ -86,6 +86,21 @@ def test_files_that_are_named_are_there(path: Path) -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("path", [pytest.param(path, id=name_of(path)) for path in DOCUMENTS])
+def test_tests_that_commands_run_are_there(path: Path) -> None:
+    named = set(re.findall(r"(?<=\s)tests/[\w/]+(?:\.py)?", read(path)))
+
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_cases_that_commands_replay_belong_to_stories() -> None:
+    named = {name for path in DOCUMENTS for name in re.findall(r"CASE='?(\w+)", read(path))}
+    stories = "\n".join(map(read, (ROOT / "tests" / "reliability" / "stories").glob("*.py")))
+
+    assert named
+    assert named - set(re.findall(r"^@story\ndef (\w+)", stories, flags=re.MULTILINE)) == set()
+
+
 def test_values_that_the_pages_show_are_those_of_the_chart() -> None:
     values = yaml.safe_load(read(ROOT / "helm" / "diem-operator" / "values.yaml"))
     blocks = BLOCK.findall(read(ROOT / "docs" / "install.md"))
