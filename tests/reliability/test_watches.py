@@ -20,9 +20,11 @@ from tests.reliability.proxy.watches import (
     ended,
     failed,
     frozen,
+    garbled,
     half_open,
     reordered,
     replayed,
+    trickled,
     truncated,
     without_bookmarks,
 )
@@ -34,6 +36,7 @@ ALWAYS: dict[str, Callable[[], Fault]] = {
     "replayed": lambda: Watching(replayed),
     "disordered": lambda: Watching(reordered(3)),
     "coalesced": lambda: Watching(coalesced(within_seconds=0.5)),
+    "in pieces": lambda: Watching(trickled(pieces=5, pause_seconds=0.1)),
     "without bookmarks": lambda: Watching(without_bookmarks),
     "told from the beginning again and again": lambda: Rewound(progress=2),
     "ended after each event": lambda: Watching(ended(after=1)),
@@ -47,6 +50,7 @@ ONCE: dict[str, Callable[[], Fault]] = {
     "ended with 500": lambda: Watching(failed(500, after=2)),
     "ended with 429": lambda: Watching(failed(429, after=2)),
     "ended within an event": lambda: Watching(truncated(after=2)),
+    "with a line that is no JSON": lambda: Watching(garbled(after=0)),
     "refused with 410": lambda: LoseRequest(refusal(410)),
     "refused with 401": lambda: LoseRequest(refusal(401)),
     "refused with 403": lambda: LoseRequest(refusal(403)),
@@ -74,6 +78,7 @@ CHOSEN = {
     "broken after each event",
     "told from the beginning again and again",
     "ended with 410",
+    "with a line that is no JSON",
 }
 """What the short form tries; of the last table, half-open."""
 

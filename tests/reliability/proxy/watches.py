@@ -151,6 +151,31 @@ def failed(code: int, *, after: int) -> Way:
     return ended(after=after, line=error)
 
 
+def trickled(*, pieces: int, pause_seconds: float) -> Way:
+    """Every event comes in so many pieces at most, each some time after the one before."""
+
+    async def trickle(events: Lines) -> Lines:
+        async for event in events:
+            size = -(-len(event) // pieces)
+            for place in range(0, len(event), size):
+                await asyncio.sleep(pause_seconds)
+                yield event[place : place + size]
+
+    return trickle
+
+
+def garbled(*, after: int) -> Way:
+    """One event comes as a whole line that is no JSON; those after it come as they are."""
+
+    async def garbling(events: Lines) -> Lines:
+        count = 0
+        async for event in events:
+            yield event if count != after else event[: len(event) // 2] + b"\xff\n"
+            count += 1
+
+    return garbling
+
+
 def truncated(*, after: int) -> Way:
     """The watch ends within an event."""
     return ended(after=after, line=b'{"type":"MODIFIED","object":{"apiVersion":"diem.io/v1","ki')
