@@ -94,8 +94,8 @@ class Theatre:
         expected = self.play_undisturbed(story)
         outcome = self.play(story, arrange, operators=operators, arguments=arguments, patience_seconds=patience_seconds)
         explain = "\n".join(map(str, outcome.history.exchanges))
-        assert outcome.complaints == [], explain
-        assert outcome.end == expected.end, explain
+        assert outcome.complaints == [], "\n".join([*outcome.complaints, explain])
+        assert outcome.end == expected.end, f"{outcome.end}\ninstead of {expected.end}\n{explain}"
         return outcome
 
 
