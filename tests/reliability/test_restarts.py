@@ -9,7 +9,6 @@ import pytest
 from tests.localcluster import Component, LocalCluster
 from tests.reliability.installation import Installation
 from tests.reliability.matrix import Case, Point, run_all
-from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 from tests.reliability.points import interrupt, is_reached, list_calls
 from tests.reliability.proxy import Rule
@@ -54,6 +53,16 @@ def freeze(cluster: LocalCluster) -> None:
     cluster.apiserver.resume()
 
 
+def restart_controllers(cluster: LocalCluster) -> None:
+    """Let Kubernetes' own controllers begin anew.
+
+    They are refused while the API server loads its rights; by themselves, some ask again only minutes later.
+    """
+    for name, component in cluster.components.items():
+        if name not in {cluster.etcd.name, cluster.apiserver.name}:
+            component.restart()
+
+
 OUTAGES: dict[str, Outage] = {
     "API server killed": kill_apiserver,
     "etcd killed": kill_etcd,
@@ -76,8 +85,7 @@ def check(theatre: Theatre, story: Story, outage: Outage, point: Point, *, is_af
 
     def strike() -> None:
         outage(theatre.site.cluster)
-        # By itself it looks after some deletions only minutes later, as it was refused while rights were being loaded.
-        restart_garbage_collector(theatre.site.cluster)
+        restart_controllers(theatre.site.cluster)
 
     def arrange(installation: Installation) -> None:
         rules.append(interrupt(installation, point, strike, is_after=is_after))
