@@ -7,7 +7,7 @@ import pytest
 
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import open_site
-from tests.reliability.matrix import IS_LONG, UNMET
+from tests.reliability.matrix import IS_LONG, ONLY, UNMET
 from tests.reliability.people import restart_garbage_collector
 from tests.reliability.playing import Theatre
 
@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
     ours = [report.duration for report in reports if report.nodeid.startswith(f"{here}/")]
     if ours:
-        limit = "" if IS_LONG else f"; the short form is to take less than {SHORT_FORM_SECONDS} s"
+        limit = "" if IS_LONG or ONLY else f"; the short form is to take less than {SHORT_FORM_SECONDS} s"
         terminalreporter.write_line(f"Faults: {sum(ours):.0f} s{limit}")
 
 

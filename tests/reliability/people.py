@@ -151,9 +151,6 @@ class People(Scene):
         for job in self._list_unfinished(name):
             self._patch_job(job["metadata"]["name"], patch)
 
-    def _patch_job(self, name: str, patch: Raw) -> None:
-        self.until_done(f"Job {name} is patched", lambda: self.kube.patch("jobs", self.namespace, name, patch))
-
     def create_foreign_job(self, name: str, *, diemjob: str, run_id: str, owner: str = "") -> None:
         """Make a Job that is none of ours, though it bears our marks; only a reference to its owner is proof.
 
@@ -217,6 +214,9 @@ class People(Scene):
                 raise
             return False
         return True
+
+    def _patch_job(self, name: str, patch: Raw) -> None:
+        self.until_done(f"Job {name} is patched", lambda: self.kube.patch("jobs", self.namespace, name, patch))
 
     def _steer(self, name: str, annotations: dict[str, str]) -> None:
         for job in self._list_unfinished(name):

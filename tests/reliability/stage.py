@@ -1,6 +1,5 @@
 """Where a story plays: what callers and people do there, and what the oracle gets to see of it."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 from tests.reliability.callers import Callers
@@ -23,10 +22,11 @@ class Stage(Callers, People):
     def begin_anew(self, told: Told) -> None:
         """Let the oracle judge from here on: the store was put back to when callers had been told this much.
 
-        Calls stay in its sight, those of before, too: who leads is told by them, and so is whose Job was asked for.
+        Calls stay in its sight, those of before, too: they tell who leads, and whose Job was asked for. What
+        has come and gone since the API server is back is not.
         """
         self.witness.stop()
-        self.told = deepcopy(told)
+        self.told = told
         self._begin_to_witness()
 
     def delete(self, name: str, *, propagation: str = "Background") -> None:

@@ -10,7 +10,7 @@ from tests.reliability.history import History
 from tests.reliability.installation import Installation
 from tests.reliability.matrix import IS_LONG, Case, Point, long_form, run_all
 from tests.reliability.people import make_diemjob
-from tests.reliability.playing import Arrange, Outcome, Theatre, conclude
+from tests.reliability.playing import Outcome, Theatre, conclude
 from tests.reliability.points import interrupt, list_calls
 from tests.reliability.processes import Program
 from tests.reliability.proxy import Call, Rule
@@ -111,13 +111,13 @@ class Disturb(Protocol):
     def __call__(self, installation: Installation, *, meanwhile: Callable[[], object]) -> None: ...
 
 
-def play_many(theatre: Theatre, disturb: Disturb, *, arrange: Arrange = lambda _: None) -> Outcome:
+def play_many(theatre: Theatre, disturb: Disturb) -> Outcome:
     """Start many runs at once, and have it all judged; the leader gets the answers to its writes when it leads no more.
 
     Then it knows what comes next, and only its fence tells it that this is not its to do.
     """
     hold = Hold(is_answer=True)
-    with theatre.stage(operators=2, arrange=arrange) as stage:
+    with theatre.stage(operators=2) as stage:
         leader = stage.installation.operator
         for place in range(MANY):
             stage.create(make_diemjob(f"etl-{place}", pod={"run-for": "100ms"}))

@@ -70,12 +70,10 @@ OUTAGES: dict[str, Outage] = {
     "API server away": take_away_for_a_while,
     "API server frozen": freeze,
 }
-POINTS = [Point("create jobs", 1), Point("delete jobs", 1), Point("patch diemjobs/status", 3)]
-CHOSEN = {
-    ("API server killed", POINTS[2], False),
-    ("both killed", POINTS[1], True),
-    ("API server frozen", POINTS[0], True),
-}
+CREATED = Point("create jobs", 1)
+DELETED = Point("delete jobs", 1)
+TOLD = Point("patch diemjobs/status", 3)
+CHOSEN = {("API server killed", TOLD, False), ("both killed", DELETED, True), ("API server frozen", CREATED, True)}
 """What the short form tries, in one story."""
 
 
@@ -104,7 +102,7 @@ def build_cases(theatre: Theatre, story: Story) -> list[Case]:
             is_long=not is_chosen or (name, point, is_after) not in CHOSEN,
         )
         for name, outage in OUTAGES.items()
-        for point in POINTS
+        for point in (CREATED, DELETED, TOLD)
         if point in calls
         for is_after in (False, True)
     ]

@@ -39,7 +39,7 @@ _HEADERS: Final = re.compile(
 )
 
 _NAME: Final = re.compile(r"[\w/-]*")
-"""What no secret is made of: a JWT has dots, a key's PEM and a scheme have spaces, a header has a colon or the like."""
+"""Text in which none of these patterns finds anything: each needs a dot, a space, or what follows a header's name."""
 
 # Louder than they are useful: kopf reports each successful call of a handler at INFO, and each of its regular logins.
 QUIET_LOGGERS: Final = ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "asyncio")

@@ -123,14 +123,16 @@ class ApiServer:
         Args:
             path: as for `request`.
             query: as for `request`; the caller asks for the watch here.
-            inactivity_seconds: without a byte for so long, the connection counts as lost.
-            timeout_seconds: until the answer begins.
+            inactivity_seconds: without a byte for so long, the connection counts as lost, and what was not yet taken of
+                it is not given any more.
+            timeout_seconds: until the answer begins, if that is sooner.
 
         Raises:
             RequestNotSent, OutcomeUnknown, Refused: also from the iterator; see `errors`.
         """
         request = Request(method="GET", path=path, url=self._url(path, query))
-        response = await self._open_stream(request, timeout_seconds, inactivity_seconds=inactivity_seconds)
+        until_begun = min(timeout_seconds, inactivity_seconds)
+        response = await self._open_stream(request, until_begun, inactivity_seconds=inactivity_seconds)
         try:
             async with aclosing(_read_chunks(request, response, inactivity_seconds)) as chunks:
                 yield chunks

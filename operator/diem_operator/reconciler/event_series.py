@@ -37,7 +37,7 @@ class EventSeries:
         self._burst = float(burst)
         self._refill_seconds = refill_seconds
         self._series: OrderedDict[_Key, _Series] = OrderedDict()
-        self._holding_back: dict[_Key, _Series] = {}  # of these; few, and looked through for each Event
+        self._holding_back: dict[_Key, _Series] = {}  # those of them with held-back Events
 
     def __len__(self) -> int:
         return len(self._series)

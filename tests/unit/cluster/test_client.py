@@ -317,10 +317,17 @@ async def test_stream_gives_bytes_as_they_come(server: ScriptedServer, session: 
 
 async def test_silent_stream_counts_as_lost(server: ScriptedServer, session: ApiServer) -> None:
     server.plays(stream(b"{}\n", then_hang=True))
-    async with session.stream(PATH, query={}, inactivity_seconds=0.1) as chunks:
+    async with session.stream(PATH, query={}, inactivity_seconds=0.5) as chunks:
         assert await anext(chunks) == b"{}\n"
-        with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.1 s"):
+        with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.5 s"):
             await anext(chunks)
+
+
+async def test_stream_that_never_begins_counts_as_lost(server: ScriptedServer, session: ApiServer) -> None:
+    server.plays(hang)
+    with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.5 s"):
+        async with session.stream(PATH, query={}, inactivity_seconds=0.5):
+            pytest.fail("no stream was opened")
 
 
 async def test_refused_stream_raises_before_the_first_byte(server: ScriptedServer, session: ApiServer) -> None:

@@ -17,7 +17,7 @@ from diem_operator.model.metadata import ObjectKey
 from tests.unit.cluster.objects import bookmark, diemjob, event, failure, page, undecodable
 from tests.unit.cluster.scripted_server import Play, ScriptedServer, SeenRequest, answer, close, reset, stream
 
-TIMING = ReflectorTiming(inactivity_seconds=0.3, first_pause_seconds=0.01, most_pause_seconds=0.02, settled_seconds=9)
+TIMING = ReflectorTiming(inactivity_seconds=0.5, first_pause_seconds=0.01, most_pause_seconds=0.02, settled_seconds=9)
 
 
 @dataclass
