@@ -33,6 +33,7 @@ def apply(cluster: LocalCluster, manifest: dict[str, Any]) -> None:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=json.dumps(manifest))
 
 
+@long_form
 def test_namespace_goes_with_its_runs(theatre: Theatre) -> None:
     with theatre.stage() as stage:
         stage.create(make_diemjob("etl", state="running"))

@@ -15,11 +15,14 @@ FAULTS: Mapping[str, MakeFault] = {
     "killed after": lambda program: Kill(program.kill, is_after=True),
 }
 CREATED = Point("create jobs", 1)
-CHOSEN = {"create jobs", "patch diemjobs/status", "delete jobs", "patch diemjobs"}
+CHOSEN = {
+    "killed before": {"create jobs", "delete jobs"},
+    "killed after": {"create jobs", "delete jobs", "patch diemjobs/status", "patch diemjobs"},
+}
 
 
-def is_short(story: Story, point: Point, _: str) -> bool:
-    return story.name == "run_is_stopped_and_started_again" and point.what in CHOSEN
+def is_short(story: Story, point: Point, fault: str) -> bool:
+    return story.name == "run_is_stopped_and_started_again" and point.what in CHOSEN[fault]
 
 
 @pytest.mark.matrix

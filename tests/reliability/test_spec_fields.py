@@ -17,6 +17,7 @@ from tests.localcluster import LocalCluster
 from tests.reliability.history import list_runs
 from tests.reliability.installation import KEY, make_key
 from tests.reliability.kube import KubeError, Raw
+from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.stage import Stage
@@ -207,7 +208,7 @@ def go_through(stage: Stage, manifest: Raw, field: Field, *, resource: str = "di
     assert look(stage) == before, field
 
 
-@pytest.mark.parametrize("is_running", [False, True], ids=["run-over", "run-live"])
+@pytest.mark.parametrize("is_running", [False, pytest.param(True, marks=long_form)], ids=["run-over", "run-live"])
 def test_fields_come_and_go_without_a_trace(theatre: Theatre, is_running: bool) -> None:
     manifest = make_diemjob("etl")
     with theatre.stage() as stage:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.reliability.installation import KEY, Installation
-from tests.reliability.matrix import IS_LONG, Case, long_form, run_all
+from tests.reliability.matrix import Case, long_form, run_all
 from tests.reliability.playing import Theatre
 from tests.reliability.proxy import Call
 from tests.reliability.proxy.faults import LoseRequest, refusal
@@ -80,7 +80,7 @@ CHOSEN = {
     "ended with 410",
     "with a line that is no JSON",
 }
-"""What the short form tries; of the last table, half-open."""
+"""What the short form tries of the first two tables."""
 
 
 def check(
@@ -132,7 +132,8 @@ def test_watches_may_do_what_they_like(theatre: Theatre, story: Story, role: str
     run_all(build_cases(theatre, story, role))
 
 
-@pytest.mark.parametrize("fault", BLIND if IS_LONG else ["half-open"])
+@long_form
+@pytest.mark.parametrize("fault", BLIND)
 def test_what_watches_hide_is_found_by_looking(theatre: Theatre, fault: str) -> None:
     story = find_story("run_is_stopped_and_started_again")
     check(theatre, story, "operator", BLIND[fault], times=None, arguments=QUICK_RESYNC)

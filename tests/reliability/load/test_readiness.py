@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.reliability.matrix import long_form
 from tests.reliability.playing import Theatre
 from tests.reliability.processes import Program
 from tests.reliability.proxy import Rule
@@ -34,6 +35,7 @@ def test_first_leader_is_not_ready_before_it_knows_what_there_is(theatre: Theatr
         operator.wait_ready()
 
 
+@long_form
 def test_standby_stays_ready_while_it_takes_over(theatre: Theatre) -> None:
     with theatre.stage(operators=2) as stage:
         leader, standby = stage.installation.operators
