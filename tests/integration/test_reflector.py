@@ -21,7 +21,7 @@ from tests.integration.namespaced import Namespaced
 from tests.integration.tcp_relay import TcpRelay, relay_to
 from tests.localcluster import LocalCluster
 
-TIMING = ReflectorTiming(first_pause_seconds=0.05, most_pause_seconds=0.5, inactivity_seconds=3)
+TIMING = ReflectorTiming(first_pause_seconds=0.05, most_pause_seconds=0.5, inactivity_seconds=8)
 
 
 @dataclass
