@@ -7,11 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from tests.localcluster import LocalCluster
+from tests.localcluster.errors import KubectlError
 from tests.reliability.history import RunKey, find_outcome
 from tests.reliability.installation import find_token, make_key
 from tests.reliability.kube import KubeError
 from tests.reliability.processes import Program
 from tests.reliability.scene import Raw, Scene
+from tests.reliability.waiting import eventually
 
 POD_PREFIX = "simulated.localcluster"
 QUOTA = "no-jobs"
@@ -49,6 +51,20 @@ def restart_garbage_collector(cluster: LocalCluster) -> None:
     """Let it know a kind of resource that was made just now; by itself it looks for new ones twice a minute only."""
     assert cluster.controller_manager is not None
     cluster.controller_manager.restart()
+
+
+def wait_for_diemjobs(cluster: LocalCluster) -> None:
+    """Return when the API server, some time after its start, tells that there are DiemJobs, and gives them."""
+
+    def are_served() -> bool:
+        try:
+            told = cluster.kubectl("get", "--raw=/apis/diem.io/v1")
+            cluster.kubectl("get", "diemjobs")
+        except KubectlError:
+            return False
+        return '"diemjobs"' in told
+
+    eventually("DiemJobs are served", are_served)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 from tests.localcluster import Component, LocalCluster
 from tests.reliability.installation import Installation
 from tests.reliability.matrix import Case, Point, run_all
+from tests.reliability.people import wait_for_diemjobs
 from tests.reliability.playing import Theatre
 from tests.reliability.points import interrupt, is_reached, list_calls
 from tests.reliability.proxy import Rule
@@ -54,10 +55,11 @@ def freeze(cluster: LocalCluster) -> None:
 
 
 def restart_controllers(cluster: LocalCluster) -> None:
-    """Let Kubernetes' own controllers begin anew.
+    """Let Kubernetes' own controllers begin anew, when there is all they ask for.
 
     They are refused while the API server loads its rights; by themselves, some ask again only minutes later.
     """
+    wait_for_diemjobs(cluster)
     for name, component in cluster.components.items():
         if name not in {cluster.etcd.name, cluster.apiserver.name}:
             component.restart()

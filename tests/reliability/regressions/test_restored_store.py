@@ -19,14 +19,12 @@ from pathlib import Path
 import pytest
 
 from tests.localcluster import LocalCluster
-from tests.localcluster.errors import KubectlError
 from tests.reliability.history import find_outcome
 from tests.reliability.installation import open_site
 from tests.reliability.matrix import long_form
-from tests.reliability.people import make_diemjob, restart_garbage_collector
+from tests.reliability.people import make_diemjob, restart_garbage_collector, wait_for_diemjobs
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.stage import Stage
-from tests.reliability.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +63,7 @@ class Snapshot:
         yield
         for part in parts:
             part.start()
-        eventually("DiemJobs are served again", self._is_served)
-
-    def _is_served(self) -> bool:
-        try:
-            self._cluster.kubectl("get", "diemjobs")
-        except KubectlError:
-            return False
-        return True
+        wait_for_diemjobs(self._cluster)
 
 
 def make_busy(stage: Stage, count: int = 30) -> None:
