@@ -168,7 +168,7 @@ class ApiServer:
         return await self._send(request, await self._credentials.authorization.current(), timeout_seconds)
 
     async def _send(self, request: Request, authorization: str | None, timeout_seconds: float) -> Answer:
-        async with await self._start(request, authorization, timeout_seconds) as response:
+        async with await self._start(request, authorization, _limit_time(timeout_seconds)) as response:
             body = await response.read()
         return Answer(status=response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
@@ -180,9 +180,8 @@ class ApiServer:
         try:
             authorization = await self._credentials.authorization.current()
             async with asyncio.timeout(timeout_seconds):
-                response = await self._start(
-                    request, authorization, timeout_seconds, inactivity_seconds=inactivity_seconds
-                )
+                limits = _limit_time(timeout_seconds, inactivity_seconds=inactivity_seconds)
+                response = await self._start(request, authorization, limits)
                 status = response.status
                 if status == HTTPStatus.OK:
                     return response
@@ -197,21 +196,9 @@ class ApiServer:
         raise error_of(request.what, response.status, body, retry_after=response.headers.get("Retry-After"))
 
     async def _start(
-        self,
-        request: Request,
-        authorization: str | None,
-        timeout_seconds: float,
-        *,
-        inactivity_seconds: float | None = None,
+        self, request: Request, authorization: str | None, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        """Send the request and return when the answer begins; the caller limits the time after the connecting.
-
-        Args:
-            request: what to send.
-            authorization: the header's value.
-            timeout_seconds: of the whole request, or until a stream begins.
-            inactivity_seconds: how long no byte may come; None for as long as the caller has patience.
-        """
+        """Send the request and return when the answer begins; the caller limits the whole time itself."""
         is_read = request.method == "GET"
         headers = {} if authorization is None else {"Authorization": authorization}
         if request.body is not None:
@@ -223,7 +210,7 @@ class ApiServer:
             request.url,
             data=request.body,
             headers=headers,
-            timeout=_limit_time(timeout_seconds, inactivity_seconds=inactivity_seconds),
+            timeout=limits,
             allow_redirects=False,
             proxy=self._credentials.proxy_url,
             server_hostname=self._credentials.tls_server_name,
@@ -273,7 +260,7 @@ def _abort(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
-def _limit_time(timeout_seconds: float, *, inactivity_seconds: float | None) -> aiohttp.ClientTimeout:
+def _limit_time(timeout_seconds: float, *, inactivity_seconds: float | None = None) -> aiohttp.ClientTimeout:
     """Limit the connecting and the silence; aiohttp rounds longer totals up to whole seconds, which a lease forbids."""
     connect = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds * CONNECT_SHARE)
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=inactivity_seconds)
