@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -237,8 +238,10 @@ class People(Scene):
     def _steer(self, name: str, annotations: dict[str, str]) -> None:
         for job in self._list_unfinished(name):
             selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-            for pod in self.kube.list_all("pods", self.namespace, selector=selector):
-                self._annotate_pod(pod["metadata"]["name"], annotations)
+            list_pods = partial(self.kube.list_all, "pods", self.namespace, selector=selector)
+            for pod in self.until_done("its pods are listed", list_pods):
+                pod_name = pod["metadata"]["name"]
+                self.until_done(f"{pod_name} is annotated", partial(self._annotate_pod, pod_name, annotations))
 
     def _annotate_pod(self, name: str, annotations: dict[str, str]) -> None:
         """Annotate a pod, unless it has gone meanwhile: one of before a suspension may."""
