@@ -97,15 +97,18 @@ class ControllerMetrics:
     def __init__(self, metrics: "OperatorMetrics", controller: str) -> None:
         self._metrics = metrics
         self._controller = controller
+        self._reconciles = {outcome: metrics.reconciles.labels(controller, outcome) for outcome in RECONCILE_OUTCOMES}
+        self._reconcile_seconds = metrics.reconcile_seconds.labels(controller)
+        self._queue_wait_seconds = metrics.queue_wait_seconds.labels(controller)
 
     def observe_reconcile(self, outcome: str, seconds: float) -> None:
         """Count one reconcile; `outcome` is one of RECONCILE_OUTCOMES."""
-        self._metrics.reconciles.labels(self._controller, outcome).inc()
-        self._metrics.reconcile_seconds.labels(self._controller).observe(seconds)
+        self._reconciles[outcome].inc()
+        self._reconcile_seconds.observe(seconds)
 
     def observe_queue_wait(self, seconds: float) -> None:
         """Record how long a due key waited for a worker."""
-        self._metrics.queue_wait_seconds.labels(self._controller).observe(seconds)
+        self._queue_wait_seconds.observe(seconds)
 
     def read_queue_depth_from(self, count: Callable[[], float]) -> None:
         """Ask `count` for the number of due keys whenever Prometheus asks us."""
@@ -142,9 +145,8 @@ class OperatorMetrics:
             "queue_postponed", "Keys that wait for a worker with nothing but status and tidying up.", ("controller",)
         )
         self.stored_objects = self._gauge("stored_objects", "Objects in the watch cache.", ("resource",))
-        self.watch_events = self._counter(
-            "watch_events", "Objects received from lists and watches.", ("resource", "type")
-        )
+        watch_events = self._counter("watch_events", "Objects received from lists and watches.", ("resource", "type"))
+        self._watch_events = cache(watch_events.labels)
         self.run_transitions = self._counter("run_transitions", "Runs that entered a phase.", ("phase",))
         self.live_runs = self._gauge("live_runs", "Runs that are not over.")
         self.leader = self._gauge("leader", "Whether this replica is the one that writes (1) or stands by (0).")
@@ -156,8 +158,6 @@ class OperatorMetrics:
 
     def for_controller(self, controller: str) -> ControllerMetrics:
         """Return what one controller may touch."""
-        for outcome in RECONCILE_OUTCOMES:
-            self.reconciles.labels(controller, outcome)
         return ControllerMetrics(self, controller)
 
     def observe_transition(self, phase: str) -> None:
@@ -166,7 +166,7 @@ class OperatorMetrics:
 
     def observe_watch_event(self, resource: str, event_type: str | None) -> None:
         """Count an object from a watch; objects of a list have no type."""
-        self.watch_events.labels(resource, event_type or "LISTED").inc()
+        self._watch_events(resource, event_type or "LISTED").inc()
 
     def observe_kubernetes_event(self, outcome: str) -> None:
         """Count what became of a Kubernetes Event."""

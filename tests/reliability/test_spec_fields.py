@@ -127,7 +127,9 @@ LEFT_TO_KUBERNETES = "jobTemplate.spec"
 """Its hundreds of fields are the same to us, which the ones above stand for."""
 
 
-@pytest.mark.parametrize(("crd", "fields"), [("diemjob", FIELDS), ("diemapikey", KEY_FIELDS)], ids=str)
+@pytest.mark.parametrize(
+    ("crd", "fields"), [("diemjob", FIELDS), ("diemapikey", KEY_FIELDS)], ids=["diemjob", "diemapikey"]
+)
 def test_every_field_is_tried(story_cluster: LocalCluster, crd: str, fields: list[Field]) -> None:
     file = CRDS / f"{crd}.yaml"
     printed = story_cluster.kubectl("create", "--dry-run=client", "--output=json", f"--filename={file}")

@@ -261,9 +261,9 @@ def resync(world: Simulation, role: Role) -> None:
     world.resync(find_place(world, role))
 
 
-@move(2, role=ROLES)
-def list_jobs_anew(world: Simulation, role: Role) -> None:
-    world.list_jobs_anew(find_place(world, role))
+@move(3, role=ROLES, kind=KINDS)
+def list_anew(world: Simulation, role: Role, kind: Kind) -> None:
+    world.list_anew(find_place(world, role), kind)
 
 
 @move(7, role=ROLES, at=MOMENTS, last=("is lost", "may land", "lands", "lands"))

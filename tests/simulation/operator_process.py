@@ -104,10 +104,9 @@ class OperatorProcess:
             metrics=cast("ControllerMetrics", None),
             workers=1,
         )
-        self._take_job_list()
-        if self.server.diemjob is not None:
-            self._controller.observe_diemjob(None, self.server.diemjob)
-        self.told = {kind: len(journal) for kind, journal in self.server.journals.items()}
+        self.told: dict[Kind, int] = {}
+        for kind in self.server.journals:
+            self.list_anew(kind)
 
     def write_budget_seconds(self) -> float:
         """Refuse to begin a write for one that does not lead."""
@@ -173,24 +172,26 @@ class OperatorProcess:
         for event in self.server.journals[kind][begin : begin + count]:
             before = self._known()
             if kind == "DiemJob":
-                self._controller.observe_diemjob(event.type, event.raw)
+                self._controller.observe_diemjob(EventType(event.type), msgspec.convert(event.raw, DiemJob))
             else:
                 self._controller.observe_job(EventType(event.type), msgspec.convert(event.raw, Job))
             self.is_dirty = self.is_dirty or self._known() != before
             self.told[kind] += 1
 
-    def list_jobs_anew(self) -> None:
-        """Begin the watch of Jobs anew with a list; the events until then are not told any more."""
-        self._take_job_list()
-        self.told["Job"] = len(self.server.journals["Job"])
+    def list_anew(self, kind: Kind) -> None:
+        """Begin a watch anew with a list; the events until then are not told any more."""
+        if kind == "DiemJob":
+            found = self.server.diemjob
+            diemjobs = [] if found is None else [msgspec.convert(found, DiemJob)]
+            self._controller.observe_diemjob_list(diemjobs, namespace=None)
+        else:
+            jobs = [msgspec.convert(job, Job) for job in filter(is_selected, self.server.jobs.values())]
+            self._controller.observe_job_list(jobs, namespace=None)
+        self.told[kind] = len(self.server.journals[kind])
         self.is_dirty = True
 
     def has_news(self, kind: Kind) -> bool:
         return self.told[kind] < len(self.server.journals[kind])
-
-    def _take_job_list(self) -> None:
-        jobs = [msgspec.convert(job, Job) for job in filter(is_selected, self.server.jobs.values())]
-        self._controller.observe_job_list(jobs, namespace=None)
 
     def _known(self) -> tuple[DiemJob | None, tuple[Job, ...]]:
         return self.store.find_diemjob(KEY), self.store.find_jobs(KEY)

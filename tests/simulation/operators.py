@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, RequestNotSent
+from tests.simulation.api_server import Kind
 from tests.simulation.operator_process import OperatorProcess
 from tests.simulation.world import LateRequest, World
 
@@ -139,9 +140,9 @@ class Operators(World):
         if operator.is_leader and operator.is_synced and operator.request is None:
             operator.begin_resync()
 
-    def list_jobs_anew(self, place: int) -> None:
-        """An operator's watch of Jobs is cut off for longer than the API server remembers."""
-        self.operators[place].list_jobs_anew()
+    def list_anew(self, place: int, kind: Kind) -> None:
+        """An operator's watch of a kind is cut off for longer than the API server remembers."""
+        self.operators[place].list_anew(kind)
 
     def delay_request(self, place: int) -> None:
         """A request does not land within its sender's patience, but perhaps later."""

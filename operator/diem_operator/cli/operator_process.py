@@ -26,7 +26,7 @@ from diem_operator.cluster.discovery import find_missing_fields, find_missing_re
 from diem_operator.cluster.errors import ClusterError
 from diem_operator.cluster.resources import Cluster
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import Observers, build_registry, build_settings
+from diem_operator.handlers.watches import build_registry, build_settings
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.metrics import build_registry as build_metrics_registry
 from diem_operator.model.diemjob import DiemJob
@@ -47,7 +47,7 @@ from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import obtain_signing_secret
 from diem_operator.reconciler.store import Store
 from diem_operator.reconciler.token_handover import TokenHandover
-from diem_operator.reconciler.watching import watch_jobs
+from diem_operator.reconciler.watching import watch_diemjobs, watch_jobs
 from diem_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,11 @@ MISSING_RESOURCES_SECONDS: Final = 1.0
 RESTART_SECONDS: Final = 1.0
 """Before a controller whose first look at the cluster failed is started again."""
 
+WATCHED_KINDS: Final = 2
+"""What is watched over the session that writes, too: DiemJobs and Jobs."""
+
 SPARE_CONNECTIONS: Final = 32
-"""Beyond one for each worker and each watch of Jobs: the lease, Events and keys never wait for them."""
+"""Beyond one for each worker and each watch of ours: the lease, Events and keys never wait for them."""
 
 DRAIN_SECONDS: Final = 0.5
 """How long Events that are still queued may take at the end."""
@@ -76,7 +79,7 @@ class OperatorProcess:
         self._cluster = Cluster(
             ApiServer(
                 credentials,
-                connection_limit=settings.workers + len(self._scope.listed) + SPARE_CONNECTIONS,
+                connection_limit=settings.workers + WATCHED_KINDS * len(self._scope.listed) + SPARE_CONNECTIONS,
                 on_request=self._metrics.requests.observe,
             )
         )
@@ -91,7 +94,10 @@ class OperatorProcess:
         self._store = Store()
         self._diemjobs = self._build_diemjob_controller()
         self._apikeys = self._build_apikey_controller()
-        self._jobs = watch_jobs(
+        self._diemjob_watch = watch_diemjobs(
+            self._cluster.diemjobs, self._diemjobs, scope=self._scope, count=self._metrics.observe_watch_event
+        )
+        self._job_watch = watch_jobs(
             self._cluster.jobs, self._diemjobs, scope=self._scope, count=self._metrics.observe_watch_event
         )
         self._kopf = self._build_kopf()
@@ -117,10 +123,13 @@ class OperatorProcess:
                 namespaces=self._settings.namespaces, before_start=self._wait_for_resources, on_start=stop.listen
             )
             watching = await stack.enter_async_context(background("kopf's watches", keeping))
-            following = await stack.enter_async_context(background("watch of Jobs", self._jobs.run()))
+            following = [
+                await stack.enter_async_context(background("watch of DiemJobs", self._diemjob_watch.run())),
+                await stack.enter_async_context(background("watch of Jobs", self._job_watch.run())),
+            ]
             await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
-            await run_for_ever(recording, watching, following, electing, *handing_over)
+            await run_for_ever(recording, watching, *following, electing, *handing_over)
 
     async def _begin_handover(self, stack: AsyncExitStack) -> tuple[asyncio.Task[None], ...]:
         """Keep the API beside this process in tokens, if it needs any; it does not wait for the CRDs either."""
@@ -187,13 +196,13 @@ class OperatorProcess:
         return ApiKeyController(world)
 
     def _build_kopf(self) -> EmbeddedKopf:
-        observers = Observers(
-            diemjob=self._diemjobs.observe_diemjob,
-            apikey=self._apikeys.observe_apikey,
+        registry = build_registry(
+            self._apikeys.observe_apikey,
             is_served=self._scope.serves,
             count=self._metrics.observe_watch_event,
+            login=self._log_in,
         )
-        return EmbeddedKopf(build_registry(observers, login=self._log_in), build_settings())
+        return EmbeddedKopf(registry, build_settings())
 
     async def _log_in(self) -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**await credentials_for_kopf(self._credentials, now=now()))

@@ -16,8 +16,6 @@ from typing import Any, Final, NoReturn
 
 import kopf
 
-from diem_operator.handlers.storages import NoMemories
-
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 2.0
@@ -69,7 +67,6 @@ class EmbeddedKopf:
         self._tasks = await kopf.spawn_tasks(
             registry=self._registry,
             settings=self._settings,
-            memories=NoMemories(),
             identity=_IDENTITY,  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             standalone=True,
             clusterwide=not namespaces,

@@ -1,10 +1,10 @@
 """What kopf watches, and how: it lists, watches and authenticates; nothing else of it is used.
 
-Jobs are not among it: they change several times in each run, and kopf spent a third of a run's processor time on
-passing that on; see `reconciler.watching`.
+That is DiemApiKeys. DiemJobs and Jobs are not among it: they change several times in each run, and kopf takes longer to
+pass a change on than the operator to decide what follows from it; see `reconciler.watching`.
 
-Its handlers only pass raw objects on, on the event loop, without an await: the order of one object's versions stays
-what the API server sent. They are all `on.event` handlers, which store nothing, so kopf never writes to the cluster: no
+Its handler only passes raw objects on, on the event loop, without an await: the order of one object's versions stays
+what the API server sent. It is an `on.event` handler, which stores nothing, so kopf never writes to the cluster: no
 finalizer, no annotation, no Event. (`kopf.index`, daemons, timers and the create/update/delete handlers would.)
 """
 
@@ -12,12 +12,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import kopf
-import msgspec
 
-from diem_operator.handlers.storages import NoDifference, NoProgress
 from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.metadata import RawObject
-from diem_operator.model.names import DIEMAPIKEY_PLURAL, DIEMJOB_PLURAL, GROUP, VERSION
+from diem_operator.model.names import DIEMAPIKEY_PLURAL, GROUP, VERSION
 
 Observer = Callable[[str | None, RawObject], None]
 """Takes the type (None for an object of a list) and the object."""
@@ -27,24 +25,9 @@ Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 INACTIVITY_TIMEOUT_SECONDS: Final = 70.0
-IDLE_WORKER_SECONDS: Final = 0.05
 EXIT_SECONDS: Final = 0.5
 CHUNK_SIZE: Final = 500
 LOGIN_RETRY_SECONDS: Final = 5.0
-
-
-class Observers(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told about objects, and which objects.
-
-    Attributes:
-        is_served: whether objects of a namespace are passed on.
-        count: is told about every object, whoever it is for.
-    """
-
-    diemjob: Observer
-    apikey: Observer
-    is_served: Callable[[str], bool]
-    count: WatchEventCounter
 
 
 class EndlessBackoffs:
@@ -67,9 +50,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
-    settings.persistence.diffbase_storage = NoDifference()
-    settings.persistence.progress_storage = NoProgress()
-    settings.queueing.idle_timeout = IDLE_WORKER_SECONDS
     settings.queueing.exit_timeout = EXIT_SECONDS
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
     settings.networking.connect_timeout = CONNECT_TIMEOUT_SECONDS
@@ -79,8 +59,17 @@ def build_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def build_registry(observers: Observers, *, login: Login) -> kopf.OperatorRegistry:
-    """Return handlers that pass objects on to `observers`; kopf's global registry, which adds logins, is not used."""
+def build_registry(
+    observe_apikey: Observer, *, is_served: Callable[[str], bool], count: WatchEventCounter, login: Login
+) -> kopf.OperatorRegistry:
+    """Return handlers that pass DiemApiKeys on; kopf's global registry, which adds logins, is not used.
+
+    Args:
+        observe_apikey: is told about those that are served.
+        is_served: whether objects of a namespace are passed on.
+        count: is told about every DiemApiKey, whoever it is for.
+        login: gives what kopf connects with.
+    """
     registry = kopf.OperatorRegistry()
 
     # ErrorsMode.TEMPORARY: without credentials nothing works, and a task of kopf that gave up would not be noticed.
@@ -88,22 +77,13 @@ def build_registry(observers: Observers, *, login: Login) -> kopf.OperatorRegist
     async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf passes whatever it has
         return await login()
 
-    _watch(registry, observers, (GROUP, VERSION, DIEMJOB_PLURAL), observers.diemjob)
-    _watch(registry, observers, (GROUP, VERSION, DIEMAPIKEY_PLURAL), observers.apikey)
-    return registry
-
-
-def _watch(
-    registry: kopf.OperatorRegistry, observers: Observers, resource: tuple[str, str, str], observe: Observer
-) -> None:
-    group, version, plural = resource
-
     # A coroutine, because kopf runs plain functions in threads. It must return nothing: a result would be patched into
     # the object's status.
-    @kopf.on.event(group, version, plural, registry=registry, id=f"observe-{plural}")
+    @kopf.on.event(GROUP, VERSION, DIEMAPIKEY_PLURAL, registry=registry)
     async def pass_on(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf passes whatever it has
         raw: RawObject = dict(event["object"])
-        event_type = event["type"]
-        observers.count(plural, event_type)
-        if observers.is_served(raw["metadata"].get("namespace", "")):
-            observe(event_type, raw)
+        count(DIEMAPIKEY_PLURAL, event["type"])
+        if is_served(raw["metadata"].get("namespace", "")):
+            observe_apikey(event["type"], raw)
+
+    return registry

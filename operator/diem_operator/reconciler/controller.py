@@ -15,19 +15,16 @@ a LIST of Events costs the API server as much as there are Events, and many runs
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
-
-import msgspec
 
 from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, find_retry_after_seconds
 from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
-from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.metadata import ObjectKey
 from diem_operator.planning.plan import plan
 from diem_operator.planning.steps import InspectPods, ObserveLive, Step, Wait
 from diem_operator.planning.urgency import has_time
@@ -44,8 +41,8 @@ logger = logging.getLogger(__name__)
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
 
-LIST_SECONDS = 1.0
-"""What a list needs to arrive, mostly; one that takes longer has another comparison follow."""
+RESYNC_RETRY_SECONDS: Final = 1.0
+"""After a comparison that failed."""
 
 INSPECTION_PAUSE_RATIO: Final = 4.0
 """Between two looks at pods, as a multiple of what the first of them took."""
@@ -90,7 +87,6 @@ class DiemJobController:
         self._resync_seconds = resync_seconds
         self._queue: WorkQueue[ObjectKey] | None = None
         self._inspections: WorkQueue[ObjectKey] | None = None
-        self._listed = asyncio.Event()
 
     @property
     def is_leading(self) -> bool:
@@ -107,20 +103,30 @@ class DiemJobController:
         """How many DiemJobs wait for a worker, and only for their status or for tidying up."""
         return 0 if self._queue is None else self._queue.postponed_count
 
-    def observe_diemjob(self, event_type: str | None, raw: RawObject) -> None:
-        """Take a DiemJob as a watch told it; the type is None for one that was listed."""
-        diemjob = _decode(raw)
-        if diemjob is None:
-            # Nothing may be decided on what it was before; its Jobs go on, and a live read tells when it makes sense.
-            self._store.remove_diemjob(_key_of(raw))
-            return
-        if event_type == "DELETED":
+    def observe_diemjob(self, event_type: EventType, diemjob: DiemJob) -> None:
+        """Take a DiemJob as a watch told it."""
+        if event_type is EventType.DELETED:
             changed = self._store.remove_diemjob(diemjob.key, metadata=diemjob.metadata)
         else:
-            self._note_list(event_type)
             changed = self._store.put_diemjob(diemjob)
         if changed:
             self._enqueue(diemjob.key)
+
+    def observe_diemjob_list(self, diemjobs: Sequence[DiemJob], *, namespace: str | None) -> None:
+        """Take all DiemJobs of one namespace or, with None, of all, as a watch begins with them.
+
+        Nothing is taken away on a list's word alone, see `Observer.resync`.
+        """
+        changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
+        for key in changed | self._observer.doubt_diemjobs_unlike(diemjobs, namespace=namespace):
+            self._enqueue(key)
+
+    def forget_diemjob(self, key: ObjectKey) -> None:
+        """Take it that a DiemJob makes no sense any more: nothing may be decided on what it was before.
+
+        Its Jobs go on, and the next version that makes sense brings it back.
+        """
+        self._store.remove_diemjob(key)
 
     def observe_job(self, event_type: EventType, job: Job) -> None:
         """Take a Job as a watch told it; what it means is decided for the DiemJob that owns it."""
@@ -142,7 +148,6 @@ class DiemJobController:
 
     async def run(self) -> None:
         """Reconcile until cancelled, as the leader: first everything, then what changes."""
-        self._listed.clear()
         keys = await self._observer.start()
         self._queue = WorkQueue(on_wait=self._metrics.observe_queue_wait)
         self._inspections = WorkQueue()
@@ -163,29 +168,19 @@ class DiemJobController:
         if self._queue is not None:
             self._queue.add(key)
 
-    def _note_list(self, event_type: str | None) -> None:
-        if event_type is None:
-            self._listed.set()
-
     async def _resync_for_ever(self) -> None:
+        pause_seconds = self._resync_seconds
         while True:
-            await self._wait_for_resync()
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = self._resync_seconds
             try:
                 changed = await self._observer.resync()
             except ClusterError as error:
                 logger.warning("Could not compare the caches with the API server: %s", error)
-                self._listed.set()
+                pause_seconds = min(RESYNC_RETRY_SECONDS, self._resync_seconds)
                 continue
             for key in changed:
                 self._enqueue(key)
-
-    async def _wait_for_resync(self) -> None:
-        """Return when it is time, or soon after kopf's watch of DiemJobs began anew: its list tells of no deletion."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._resync_seconds):
-                await self._listed.wait()
-                await asyncio.sleep(LIST_SECONDS)
-        self._listed.clear()
 
     async def _inspect_for_ever(self, inspections: WorkQueue[ObjectKey]) -> None:
         while True:
@@ -288,18 +283,3 @@ class DiemJobController:
 
 def _fields(key: ObjectKey) -> dict[str, str]:
     return {"namespace": key.namespace, "diemjob": key.name}
-
-
-def _key_of(raw: RawObject) -> ObjectKey:
-    metadata = raw.get("metadata", {})
-    return ObjectKey(namespace=str(metadata.get("namespace", "")), name=str(metadata.get("name", "")))
-
-
-def _decode(raw: RawObject) -> DiemJob | None:
-    """Return the typed object; None, with a log line, for one that the schema should have refused."""
-    try:
-        return msgspec.convert(raw, DiemJob)
-    except msgspec.ValidationError as error:
-        fields = _fields(_key_of(raw))
-        logger.error("Ignored a DiemJob that does not fit its schema: %s", error, extra=fields)  # noqa: TRY400 - the traceback would add nothing
-        return None

@@ -137,6 +137,12 @@ class Observer:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""
         self._doubtful.add(key)
 
+    def doubt_diemjobs_unlike(self, diemjobs: Iterable[DiemJob], *, namespace: str | None) -> set[ObjectKey]:
+        """Doubt the DiemJobs that a LIST of one namespace or, with None, of all tells otherwise; return their keys."""
+        doubtful = self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace)
+        self._doubtful |= doubtful
+        return doubtful
+
     def doubt_jobs_unlike(self, jobs: Iterable[Job], *, namespace: str | None) -> set[ObjectKey]:
         """Doubt the DiemJobs around which a LIST of Jobs differs from what is known; return their keys.
 

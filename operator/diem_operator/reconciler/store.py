@@ -129,8 +129,13 @@ class Store:
 
     def find_doubtful_keys(self, diemjobs: Iterable[DiemJob], jobs: Iterable[Job]) -> set[ObjectKey]:
         """Return the keys of DiemJobs around which these LISTs, once put into the store, differ from what it holds."""
-        listed_diemjobs = {diemjob.key: diemjob for diemjob in diemjobs}
-        return _find_differences(listed_diemjobs, self._diemjobs) | self.find_owners_of_doubtful_jobs(jobs)
+        return self.find_doubtful_diemjobs(diemjobs) | self.find_owners_of_doubtful_jobs(jobs)
+
+    def find_doubtful_diemjobs(self, diemjobs: Iterable[DiemJob], *, namespace: str | None = None) -> set[ObjectKey]:
+        """Return the keys of DiemJobs that differ from this LIST of one namespace or, with None, of all."""
+        listed = {diemjob.key: diemjob for diemjob in diemjobs}
+        known = {key: diemjob for key, diemjob in self._diemjobs.items() if namespace in {None, key.namespace}}
+        return _find_differences(listed, known)
 
     def find_owners_of_doubtful_jobs(self, jobs: Iterable[Job], *, namespace: str | None = None) -> set[ObjectKey]:
         """Return the keys of DiemJobs whose Jobs differ from this LIST of one namespace or, with None, of all."""

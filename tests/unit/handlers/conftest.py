@@ -8,30 +8,20 @@ import kopf
 import pytest
 
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import Observers, build_registry, build_settings
+from diem_operator.handlers.watches import build_registry, build_settings
 from diem_operator.model.metadata import RawObject
 from tests.unit.handlers.api_server import FakeApiServer, serve_fake_api
 
 
 @dataclass
 class Seen:
-    """What the observers were told: by plural, the types and the names."""
+    """What the observer was told: the types and the names."""
 
-    objects: dict[str, list[tuple[str | None, str]]] = field(
-        default_factory=lambda: {"diemjobs": [], "diemapikeys": []}
-    )
+    objects: list[tuple[str | None, str]] = field(default_factory=list)
     counted: list[tuple[str, str | None]] = field(default_factory=list)
 
-    def observe(self, plural: str) -> Callable[[str | None, RawObject], None]:
-        return lambda event_type, raw: self.objects[plural].append((event_type, raw["metadata"]["name"]))
-
-    def observers(self) -> Observers:
-        return Observers(
-            diemjob=self.observe("diemjobs"),
-            apikey=self.observe("diemapikeys"),
-            is_served=lambda namespace: namespace != "diem-system",
-            count=lambda plural, event_type: self.counted.append((plural, event_type)),
-        )
+    def observe(self, event_type: str | None, raw: RawObject) -> None:
+        self.objects.append((event_type, raw["metadata"]["name"]))
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -57,7 +47,12 @@ async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[Embedde
     async def log_in() -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(server=fake_api.url)
 
-    registry = build_registry(seen.observers(), login=log_in)
+    registry = build_registry(
+        seen.observe,
+        is_served=lambda namespace: namespace != "diem-system",
+        count=lambda plural, event_type: seen.counted.append((plural, event_type)),
+        login=log_in,
+    )
     embedded = EmbeddedKopf(registry, build_settings(), first_pause_seconds=0.01)
     yield embedded
     await embedded.stop()

@@ -1,60 +1,58 @@
 """kopf lists and watches for us, hands everything on, and writes nothing."""
 
-import pytest
-
 from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.watches import EndlessBackoffs, build_settings
 from tests.unit.handlers.api_server import FakeApiServer, make_object
 from tests.unit.handlers.conftest import Seen, eventually
 
 
-@pytest.mark.parametrize("plural", ["diemjobs", "diemapikeys"])
-async def test_listed_and_watched_objects_reach_their_controller(
-    plural: str, fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+async def test_listed_and_watched_keys_reach_their_controller(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
 ) -> None:
-    fake_api.streams[plural].listed.append(make_object("listed"))
+    fake_api.streams["diemapikeys"].listed.append(make_object("listed"))
     await embedded.start(namespaces=())
-    await eventually(lambda: len(seen.objects[plural]) == 1)
+    await eventually(lambda: len(seen.objects) == 1)
     for event_type in ("ADDED", "MODIFIED", "DELETED"):
-        fake_api.send(plural, event_type, make_object("watched"))
-    await eventually(lambda: len(seen.objects[plural]) == 4)
+        fake_api.send("diemapikeys", event_type, make_object("watched"))
+    await eventually(lambda: len(seen.objects) == 4)
     expected = [(None, "listed"), ("ADDED", "watched"), ("MODIFIED", "watched"), ("DELETED", "watched")]
-    assert seen.objects[plural] == expected
-    assert sum(map(len, seen.objects.values())) == 4
-    assert seen.counted == [(plural, event_type) for event_type, _ in expected]
+    assert seen.objects == expected
+    assert seen.counted == [("diemapikeys", event_type) for event_type, _ in expected]
+
+
+async def test_diemjobs_are_not_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
+    await embedded.start(namespaces=())
+    await eventually(lambda: bool(fake_api.queries_of("diemapikeys")))
+    assert fake_api.queries_of("diemjobs") == []
 
 
 async def test_objects_of_a_namespace_that_is_not_served_are_dropped(
     fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
 ) -> None:
-    fake_api.streams["diemjobs"].listed += [make_object("own", namespace="diem-system"), make_object("served")]
+    fake_api.streams["diemapikeys"].listed += [make_object("own", namespace="diem-system"), make_object("served")]
     await embedded.start(namespaces=())
     await eventually(lambda: len(seen.counted) == 2)
-    assert seen.objects["diemjobs"] == [(None, "served")]
+    assert seen.objects == [(None, "served")]
 
 
 async def test_kopf_writes_nothing(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:
     being_deleted = make_object("being-deleted")
     being_deleted["metadata"] |= {"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": ["example.com/other"]}
-    fake_api.streams["diemjobs"].listed += [make_object("plain"), being_deleted]
+    fake_api.streams["diemapikeys"].listed += [make_object("plain"), being_deleted]
     await embedded.start(namespaces=())
-    await eventually(lambda: len(seen.objects["diemjobs"]) == 2)
-    fake_api.send("diemjobs", "MODIFIED", make_object("plain", version=2))
-    fake_api.send("diemjobs", "DELETED", being_deleted)
-    await eventually(lambda: len(seen.objects["diemjobs"]) == 4)
+    await eventually(lambda: len(seen.objects) == 2)
+    fake_api.send("diemapikeys", "MODIFIED", make_object("plain", version=2))
+    fake_api.send("diemapikeys", "DELETED", being_deleted)
+    await eventually(lambda: len(seen.objects) == 4)
     await embedded.stop()
     assert fake_api.writes == []
 
 
 async def test_only_the_named_namespaces_are_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     await embedded.start(namespaces=["team-a", "team-b"])
-    await eventually(lambda: len(fake_api.queries_of("diemjobs")) == len(fake_api.queries_of("diemapikeys")) == 4)
+    await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 4)
     paths = {path for _, path, _ in fake_api.requests if path.endswith(("jobs", "keys", "namespaces"))}
-    assert paths == {
-        f"/apis/diem.io/v1/namespaces/{namespace}/{plural}"
-        for plural in ("diemjobs", "diemapikeys")
-        for namespace in ("team-a", "team-b")
-    }
+    assert paths == {f"/apis/diem.io/v1/namespaces/{namespace}/diemapikeys" for namespace in ("team-a", "team-b")}
 
 
 async def test_failing_controller_costs_that_object_only(
@@ -62,11 +60,11 @@ async def test_failing_controller_costs_that_object_only(
 ) -> None:
     broken = make_object("broken")
     del broken["metadata"]["name"]
-    fake_api.streams["diemjobs"].listed.append(broken)
+    fake_api.streams["diemapikeys"].listed.append(broken)
     await embedded.start(namespaces=())
     await eventually(lambda: len(seen.counted) == 1)
-    fake_api.send("diemjobs", "ADDED", make_object("fine"))
-    await eventually(lambda: len(seen.objects["diemjobs"]) == 1)
+    fake_api.send("diemapikeys", "ADDED", make_object("fine"))
+    await eventually(lambda: len(seen.objects) == 1)
     assert embedded.is_alive
 
 

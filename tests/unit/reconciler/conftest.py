@@ -169,9 +169,18 @@ class Shell:
         while self.server.pending_events:
             event = self.server.pending_events.popleft()
             if event.plural == "diemjobs":
-                self.controller.observe_diemjob(event.type, event.raw)
+                self.tell_diemjob(event.type, event.raw)
             elif event.plural == "jobs":
                 self.tell_job(event.type, event.raw)
+
+    def tell_diemjob(self, event_type: str, raw: RawObject) -> None:
+        """Let a watch tell of a DiemJob, as `watch_diemjobs` does."""
+        try:
+            diemjob = msgspec.convert(raw, DiemJob)
+        except msgspec.ValidationError:
+            self.controller.forget_diemjob(ObjectKey(namespace=NAMESPACE, name=raw["metadata"]["name"]))
+        else:
+            self.controller.observe_diemjob(EventType(event_type), diemjob)
 
     def tell_job(self, event_type: str, raw: RawObject) -> None:
         """Let a watch tell of a Job."""

@@ -189,19 +189,43 @@ async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell) -> Non
     assert shell.run().reason == reasons.JOB_DELETED
 
 
-async def test_deletion_that_a_watch_missed_is_found_when_it_begins_anew(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controller_module, "LIST_SECONDS", 0.01)
+async def test_comparison_that_failed_is_made_again_soon(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_module, "RESYNC_RETRY_SECONDS", 0.01)
+    shell.controller = shell.build_controller(resync_seconds=0.5)
     job_key = await shell.run_to(Phase.RUNNING)
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
 
     async with running(shell):
         await delete_unnoticed(shell, job_key)
-        shell.controller.observe_diemjob(None, shell.server.list_all("diemjobs")[0])
+        await eventually(lambda: shell.server.count("LIST jobs") >= 3)
         await eventually(lambda: shell.has_phase(Phase.FAILED))
 
     assert shell.run().reason == reasons.JOB_DELETED
+
+
+async def test_deletion_of_a_diemjob_that_its_watch_missed_is_found_by_the_list_it_begins_anew_with(
+    shell: Shell,
+) -> None:
+    await shell.run_to(Phase.RUNNING)
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.server.remove("diemjobs", KEY)
+        shell.server.pending_events.clear()
+        shell.controller.observe_diemjob_list([], namespace=None)
+        await eventually(lambda: shell.store.find_diemjob(KEY) is None)
+
+
+async def test_change_that_the_watch_of_diemjobs_missed_is_in_the_list_it_begins_anew_with(shell: Shell) -> None:
+    shell.apply()
+    shell.tell()
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        changed = shell.start("r1")
+        shell.server.pending_events.clear()
+        shell.controller.observe_diemjob_list([changed], namespace=None)
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
 
 
 async def test_deletion_of_a_job_that_its_watch_missed_is_found_by_the_list_it_begins_anew_with(shell: Shell) -> None:

@@ -54,7 +54,7 @@ async def test_watch_event_older_than_own_write_is_ignored(shell: Shell) -> None
     await shell.reconcile()
     shell.server.calls.clear()
 
-    shell.controller.observe_diemjob("MODIFIED", old)
+    shell.tell_diemjob("MODIFIED", old)
     await shell.controller.reconcile(KEY)
 
     assert shell.server.calls == []
@@ -266,23 +266,6 @@ async def test_what_lists_contradict_is_read_before_it_is_decided_on(shell: Shel
 
     assert shell.server.calls == ["GET diemjobs", "LIST jobs", "GET jobs", "PATCH diemjobs/status", "PATCH diemjobs"]
     assert shell.run().reason == reasons.JOB_DELETED
-
-
-# Undecodable objects
-
-
-async def test_object_that_cannot_be_decoded_is_skipped_with_a_log(
-    shell: Shell, caplog: pytest.LogCaptureFixture
-) -> None:
-    shell.apply()
-    raw = shell.server.edit("diemjobs", KEY, lambda raw: raw["spec"].update(state="sideways"))
-    shell.server.pending_events.clear()
-
-    shell.controller.observe_diemjob("MODIFIED", raw)
-
-    assert shell.store.list_diemjobs() == []
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert (caplog.records[0].namespace, caplog.records[0].diemjob) == (KEY.namespace, KEY.name)  # type: ignore[attr-defined] # from extra
 
 
 # No rest

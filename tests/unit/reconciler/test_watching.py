@@ -1,4 +1,4 @@
-"""The watch of Jobs tells the controller what concerns it, and counts everything."""
+"""The watches of DiemJobs and of Jobs tell the controller what concerns it, and count everything."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,12 +9,15 @@ import pytest
 
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.credentials import Credentials
+from diem_operator.cluster.reflector import Watch
 from diem_operator.cluster.resources import Cluster
+from diem_operator.model.diemjob import DiemJob
+from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import JOB_LABEL_SELECTOR
 from diem_operator.reconciler.scope import Scope
-from diem_operator.reconciler.watching import watch_jobs
-from tests.builders import NAME, NAMESPACE, UID
+from diem_operator.reconciler.watching import watch_diemjobs, watch_jobs
+from tests.builders import NAME, NAMESPACE, UID, make_template
 from tests.unit.cluster.objects import event, page
 from tests.unit.cluster.scripted_server import ScriptedServer, answer, run_scripted_server, stream
 from tests.unit.reconciler.conftest import KEY, Shell
@@ -26,19 +29,26 @@ def job(name: str = "job-1", *, namespace: str = NAMESPACE, version: int = 10) -
     return {"metadata": metadata | {"ownerReferences": [owner]}, "spec": {}}
 
 
+def diemjob(name: str = NAME, *, namespace: str = NAMESPACE, version: int = 10) -> RawObject:
+    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"jobTemplate": make_template()}}
+
+
 @asynccontextmanager
 async def watching(
-    server: ScriptedServer, shell: Shell, *, scope: Scope | None = None
+    server: ScriptedServer, shell: Shell, *, scope: Scope | None = None, has_diemjobs: bool = False
 ) -> AsyncIterator[list[tuple[str, str | None]]]:
-    """Run the watch beside the block; give what was counted."""
+    """Run the watch of Jobs, or that of DiemJobs, beside the block; give what was counted."""
     session = ApiServer(Credentials(server=server.url))
     counted: list[tuple[str, str | None]] = []
-    watch = watch_jobs(
-        Cluster(session).jobs,
-        shell.controller,
-        scope=scope or Scope(),
-        count=lambda resource, event_type: counted.append((resource, event_type)),
-    )
+    cluster, scope = Cluster(session), scope or Scope()
+
+    def count(resource: str, event_type: str | None) -> None:
+        counted.append((resource, event_type))
+
+    watch: Watch[DiemJob] | Watch[Job] = watch_jobs(cluster.jobs, shell.controller, scope=scope, count=count)
+    if has_diemjobs:
+        watch = watch_diemjobs(cluster.diemjobs, shell.controller, scope=scope, count=count)
     task = asyncio.create_task(watch.run())
     try:
         yield counted
@@ -118,3 +128,43 @@ async def test_job_that_makes_no_sense_stays_what_it_was(server: ScriptedServer,
 
     assert find_names(shell) == ["job-1", "job-2"]
     assert shell.store.find_job(ObjectKey(namespace=NAMESPACE, name="job-1")) is not None
+
+
+def find_diemjob_names(shell: Shell) -> list[str]:
+    return [each.metadata.name for each in shell.store.list_diemjobs()]
+
+
+async def test_diemjobs_that_exist_and_come_and_go_are_known(server: ScriptedServer, shell: Shell) -> None:
+    changes = [event("ADDED", diemjob("two", version=101)), event("DELETED", diemjob("one", version=102))]
+    server.plays(answer(200, page(diemjob("one"), version=100)), stream(*changes, then_hang=True))
+
+    async with watching(server, shell, has_diemjobs=True) as counted:
+        await until_counted(counted, 3)
+        assert find_diemjob_names(shell) == ["two"]
+
+    assert counted == [("diemjobs", None), ("diemjobs", "ADDED"), ("diemjobs", "DELETED")]
+    assert {urlsplit(request.target).path for request in server.requests} == {"/apis/diem.io/v1/diemjobs"}
+
+
+async def test_diemjobs_of_a_namespace_that_is_not_served_are_dropped(server: ScriptedServer, shell: Shell) -> None:
+    own = "diem-system"
+    listed = page(diemjob("own", namespace=own), diemjob("served"))
+    added = event("ADDED", diemjob("own-2", namespace=own, version=101))
+    server.plays(answer(200, listed), stream(added, then_hang=True))
+
+    async with watching(server, shell, scope=Scope(excluded=(own,)), has_diemjobs=True) as counted:
+        await until_counted(counted, 3)
+
+    assert find_diemjob_names(shell) == ["served"]
+
+
+async def test_diemjob_that_makes_no_sense_is_known_no_more(server: ScriptedServer, shell: Shell) -> None:
+    broken = diemjob("one", version=101)
+    broken["spec"]["state"] = "sideways"
+    later = event("ADDED", diemjob("two", version=102))
+    server.plays(answer(200, page(diemjob("one"))), stream(event("MODIFIED", broken), later, then_hang=True))
+
+    async with watching(server, shell, has_diemjobs=True) as counted:
+        await until_counted(counted, 2)
+
+    assert find_diemjob_names(shell) == ["two"]
