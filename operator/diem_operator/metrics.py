@@ -38,8 +38,9 @@ class Refusal(StrEnum):
     UNREAD = "unread"
 
 
-WatchEventCounter = Callable[[str, str | None], None]
-"""Takes the resource and the type of what a watch told; None for an object of a list."""
+WatchEventCounter = Callable[[str, str | None, int], None]
+"""Takes the resource, the type of what a watch told (None for objects of a list), and how many objects."""
+
 
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -164,9 +165,9 @@ class OperatorMetrics:
         """Count a run that entered a phase."""
         self.run_transitions.labels(phase).inc()
 
-    def observe_watch_event(self, resource: str, event_type: str | None) -> None:
-        """Count an object from a watch; objects of a list have no type."""
-        self._watch_events(resource, event_type or "LISTED").inc()
+    def observe_watch_event(self, resource: str, event_type: str | None, count: int) -> None:
+        """Count so many objects from a watch; those of a list have no type."""
+        self._watch_events(resource, event_type or "LISTED").inc(count)
 
     def observe_kubernetes_event(self, outcome: str) -> None:
         """Count what became of a Kubernetes Event."""

@@ -8,7 +8,7 @@ import msgspec
 DAY_SECONDS: Final = 24 * 60 * 60
 
 RESYNC_SECONDS: Final = 300.0
-"""Between two comparisons of the caches with LISTs: a watch that is resumed after 410 does not tell deletions."""
+"""Between two comparisons of the caches with LISTs: they find what a watch has kept to itself."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -61,8 +61,8 @@ def test_waits_transitions_and_events_are_counted(metrics: OperatorMetrics) -> N
     metrics.for_controller("diemjobs").observe_queue_wait(0.25)
     metrics.observe_transition("Running")
     metrics.observe_kubernetes_event("posted")
-    metrics.observe_watch_event("jobs", None)
-    metrics.observe_watch_event("jobs", "DELETED")
+    metrics.observe_watch_event("jobs", None, 1)
+    metrics.observe_watch_event("jobs", "DELETED", 1)
     assert read(metrics, "diem_operator_queue_wait_seconds_sum", controller="diemjobs") == 0.25
     assert read(metrics, "diem_operator_run_transitions_total", phase="Running") == 1
     assert read(metrics, "diem_operator_kubernetes_events_total", outcome="posted") == 1

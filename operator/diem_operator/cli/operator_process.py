@@ -226,7 +226,7 @@ class OperatorProcess:
         app = build_app(
             alive={},
             ready={
-                "watches": lambda: self._kopf.is_alive,
+                "watches": self._are_watches_running,
                 "leader": lambda: self._elector.has_seen_leader,
                 "schemas": lambda: self._gate.has_opened,
                 "caches": once(self._are_caches_filled),
@@ -234,6 +234,10 @@ class OperatorProcess:
             registry=self._metrics.registry,
         )
         return serving(app, host=self._settings.probe_host, port=self._settings.probe_port)
+
+    def _are_watches_running(self) -> bool:
+        """Whether all is watched. Ours begin anew by themselves, so that they have begun once is enough."""
+        return self._kopf.is_alive and self._diemjob_watch.is_synced and self._job_watch.is_synced
 
     def _are_caches_filled(self) -> bool:
         """Whether it knows what it leads, or stands by; asked for until it first holds.

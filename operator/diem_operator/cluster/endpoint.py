@@ -222,7 +222,7 @@ class Endpoint(Generic[T]):
             items.append(self._decoder.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             undecodable.append(_key_in(what, raw))
-            logger.warning("Left out an object that cannot be decoded: %s, %s", undecodable[-1], place_of(error))
+            logger.warning("%s: %s cannot be decoded, %s", what, undecodable[-1], place_of(error))
 
     def _decode(self, what: str, body: bytes) -> T:
         try:

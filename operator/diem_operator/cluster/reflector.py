@@ -53,7 +53,8 @@ class Reactions(Generic[T]):
         before_list: a list is about to be asked for; the next `on_replace` tells what it answered.
         on_replace: everything there is, and the resourceVersion; forget what is not in it.
         on_event: one object, and the resourceVersion.
-        on_undecodable: an object changed to what its type does not know; forget it rather than believe the old one.
+        on_undecodable: an object changed to what its type does not know, by this resourceVersion; forget it rather than
+            believe the old one. Those of a list come before its `on_replace`, which lacks them.
     """
 
     on_replace: Callable[[tuple[T, ...], int], None]
@@ -144,6 +145,8 @@ class Reflector(Generic[T]):
         self._must_list = False
         if self._timing.relist_seconds is not None:
             self._relist_at = _loop_seconds() + self._timing.relist_seconds
+        for key in listing.undecodable:
+            self._reactions.on_undecodable(key, listing.resource_version)
         self._reactions.on_replace(listing.items, listing.resource_version)
         self._confirm(listing.resource_version)
         self._synced.set()
@@ -168,7 +171,7 @@ class Reflector(Generic[T]):
             case Changed():
                 self._reactions.on_event(change.type, change.item, change.resource_version)
             case Undecodable():
-                logger.warning("Dropped an object that cannot be decoded: %s, %s", change.key, change.problem)
+                logger.warning("%r: %s cannot be decoded, %s", self._endpoint, change.key, change.problem)
                 self._reactions.on_undecodable(change.key, change.resource_version)
             case Bookmark():
                 pass

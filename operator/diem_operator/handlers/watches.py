@@ -4,8 +4,8 @@ That is DiemApiKeys. DiemJobs and Jobs are not among it: they change several tim
 pass a change on than the operator to decide what follows from it; see `reconciler.watching`.
 
 Its handler only passes raw objects on, on the event loop, without an await: the order of one object's versions stays
-what the API server sent. It is an `on.event` handler, which stores nothing, so kopf never writes to the cluster: no
-finalizer, no annotation, no Event. (`kopf.index`, daemons, timers and the create/update/delete handlers would.)
+what the API server sent. It is an `on.event` handler, which stores nothing, and kopf is kept from what it would do for
+others: so it never writes to the cluster, whatever stands in an object.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +27,9 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 INACTIVITY_TIMEOUT_SECONDS: Final = 70.0
 EXIT_SECONDS: Final = 0.5
 CHUNK_SIZE: Final = 500
+NO_FINALIZER: Final = "none of kopf's"
+"""What kopf takes for its finalizer, and would remove: no object can have one of that name."""
+
 LOGIN_RETRY_SECONDS: Final = 5.0
 
 
@@ -44,11 +47,30 @@ class EndlessBackoffs:
             yield 3.0
 
 
+class NoDifference(kopf.DiffBaseStorage):
+    """Knows of no earlier state, and finds nothing in the present one.
+
+    kopf's own looks for the earlier state in an annotation, which anybody may have written, before it calls a handler.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:  # noqa: ANN401 - whatever kopf passes is ignored
+        """Return the nothing that later states would be compared with."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:  # noqa: ANN401 - whatever kopf passes is ignored
+        """Return no earlier state."""
+
+    def store(self, **_: Any) -> None:  # noqa: ANN401 - whatever kopf passes is ignored
+        """Keep nothing."""
+
+
 def build_settings() -> kopf.OperatorSettings:
     """Return kopf's settings."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDifference()
+    settings.persistence.finalizer = NO_FINALIZER
     settings.process.ultimate_exiting_timeout = None
     settings.queueing.exit_timeout = EXIT_SECONDS
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
@@ -79,10 +101,10 @@ def build_registry(
 
     # A coroutine, because kopf runs plain functions in threads. It must return nothing: a result would be patched into
     # the object's status.
-    @kopf.on.event(GROUP, VERSION, DIEMAPIKEY_PLURAL, registry=registry)
+    @kopf.on.event(GROUP, VERSION, DIEMAPIKEY_PLURAL, registry=registry, id=f"observe-{DIEMAPIKEY_PLURAL}")
     async def pass_on(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf passes whatever it has
         raw: RawObject = dict(event["object"])
-        count(DIEMAPIKEY_PLURAL, event["type"])
+        count(DIEMAPIKEY_PLURAL, event["type"], 1)
         if is_served(raw["metadata"].get("namespace", "")):
             observe_apikey(event["type"], raw)
 

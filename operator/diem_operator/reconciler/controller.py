@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 MAX_STEPS = 64
 """Steps of one DiemJob in a row; a start needs three."""
 
-RESYNC_RETRY_SECONDS: Final = 1.0
-"""After a comparison that failed."""
+RESYNC_HASTE: Final = 10.0
+"""A comparison that failed is made again so many times sooner; watches that begin anew compare by themselves."""
 
 INSPECTION_PAUSE_RATIO: Final = 4.0
 """Between two looks at pods, as a multiple of what the first of them took."""
@@ -121,12 +121,9 @@ class DiemJobController:
         for key in changed | self._observer.doubt_diemjobs_unlike(diemjobs, namespace=namespace):
             self._enqueue(key)
 
-    def forget_diemjob(self, key: ObjectKey) -> None:
-        """Take it that a DiemJob makes no sense any more: nothing may be decided on what it was before.
-
-        Its Jobs go on, and the next version that makes sense brings it back.
-        """
-        self._store.remove_diemjob(key)
+    def forget_diemjob(self, key: ObjectKey, *, resource_version: int) -> None:
+        """Take it that a DiemJob made no sense at this version; see `Observer.forget_diemjob`."""
+        self._observer.forget_diemjob(key, resource_version=resource_version)
 
     def observe_job(self, event_type: EventType, job: Job) -> None:
         """Take a Job as a watch told it; what it means is decided for the DiemJob that owns it."""
@@ -172,13 +169,13 @@ class DiemJobController:
         pause_seconds = self._resync_seconds
         while True:
             await asyncio.sleep(pause_seconds)
-            pause_seconds = self._resync_seconds
             try:
                 changed = await self._observer.resync()
             except ClusterError as error:
                 logger.warning("Could not compare the caches with the API server: %s", error)
-                pause_seconds = min(RESYNC_RETRY_SECONDS, self._resync_seconds)
+                pause_seconds = max(self._resync_seconds / RESYNC_HASTE, find_retry_after_seconds(error))
                 continue
+            pause_seconds = self._resync_seconds
             for key in changed:
                 self._enqueue(key)
 

@@ -11,7 +11,7 @@ from diem_operator.cluster.errors import ClusterError, NotFound
 from diem_operator.cluster.resources import Cluster
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
-from diem_operator.model.metadata import ObjectKey
+from diem_operator.model.metadata import ObjectKey, ObjectMeta
 from diem_operator.model.names import JOB_LABEL_SELECTOR, LABEL_DIEMJOB, LABEL_MANAGED_BY, MANAGED_BY
 from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.job_manifest import build_label_value
@@ -127,9 +127,13 @@ class Observer:
     async def refresh(self, key: ObjectKey) -> None:
         """Read one DiemJob and the Jobs around it from the API server, the DiemJob first."""
         began_seconds = self._steady_seconds()  # what arrives while it reads, it may not show
-        diemjob = await self._read_diemjob(key)
-        await self._read_jobs(key, diemjob)
         self._doubtful.discard(key)
+        try:
+            diemjob = await self._read_diemjob(key)
+            await self._read_jobs(key, diemjob)
+        except BaseException:
+            self._doubtful.add(key)
+            raise
         if diemjob is not None:
             self._memory.note_read(key, began_seconds=began_seconds)
 
@@ -137,8 +141,22 @@ class Observer:
         """Have a DiemJob read before it is decided on: something may have happened that the store does not know."""
         self._doubtful.add(key)
 
+    def forget_diemjob(self, key: ObjectKey, *, resource_version: int) -> None:
+        """Forget a DiemJob that made no sense at this version: nothing may be decided on what it was before.
+
+        Its Jobs go on, and a later version that makes sense brings it back. To read it would tell no more.
+        """
+        version = ObjectMeta(name=key.name, namespace=key.namespace, resource_version=str(resource_version))
+        if self._store.remove_diemjob(key, metadata=version):
+            self._doubtful.discard(key)
+
     def doubt_diemjobs_unlike(self, diemjobs: Iterable[DiemJob], *, namespace: str | None) -> set[ObjectKey]:
-        """Doubt the DiemJobs that a LIST of one namespace or, with None, of all tells otherwise; return their keys."""
+        """Doubt the DiemJobs that differ from a LIST of them; return their keys.
+
+        Args:
+            diemjobs: already put into the store.
+            namespace: of the LIST; None for all.
+        """
         doubtful = self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace)
         self._doubtful |= doubtful
         return doubtful
@@ -191,7 +209,10 @@ class Observer:
         diemjobs: list[DiemJob] = []
         jobs: list[Job] = []
         for namespace in self._scope.listed:
-            diemjobs += (await self._cluster.diemjobs.list(namespace)).items
+            listing = await self._cluster.diemjobs.list(namespace)
+            for key in listing.undecodable:
+                self.forget_diemjob(key, resource_version=listing.resource_version)
+            diemjobs += listing.items
             jobs += (await self._cluster.jobs.list(namespace, label_selector=JOB_LABEL_SELECTOR)).items
         serves = self._scope.serves
         return (

@@ -134,13 +134,14 @@ class Store:
     def find_doubtful_diemjobs(self, diemjobs: Iterable[DiemJob], *, namespace: str | None = None) -> set[ObjectKey]:
         """Return the keys of DiemJobs that differ from this LIST of one namespace or, with None, of all."""
         listed = {diemjob.key: diemjob for diemjob in diemjobs}
-        known = {key: diemjob for key, diemjob in self._diemjobs.items() if namespace in {None, key.namespace}}
+        known = {key: each for key, each in self._diemjobs.items() if namespace is None or key.namespace == namespace}
         return _find_differences(listed, known)
 
     def find_owners_of_doubtful_jobs(self, jobs: Iterable[Job], *, namespace: str | None = None) -> set[ObjectKey]:
         """Return the keys of DiemJobs whose Jobs differ from this LIST of one namespace or, with None, of all."""
         listed = {job.key: job for job in jobs if job.owner is not None}
-        known = {job.key: job for job in self.list_jobs() if namespace in {None, job.metadata.namespace}}
+        jobs_here = (job for job in self.list_jobs() if namespace is None or job.metadata.namespace == namespace)
+        known = {job.key: job for job in jobs_here}
         differing = _find_differences(listed, known)
         owners = (find_owner_key(listed.get(key) or known[key]) for key in differing)
         return {owner for owner in owners if owner is not None}

@@ -3,7 +3,9 @@
 Both pass on what is served, and leave it to the controller what a change or a list means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from diem_operator.cluster.reflector import Reactions, Reflector, Watch
 from diem_operator.cluster.resources import DIEMJOBS, JOBS, DiemJobs, Jobs
@@ -11,9 +13,12 @@ from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.job import Job
+from diem_operator.model.metadata import ObjectKey
 from diem_operator.model.names import JOB_LABEL_SELECTOR
 from diem_operator.reconciler.controller import DiemJobController
 from diem_operator.reconciler.scope import Scope
+
+T = TypeVar("T", DiemJob, Job)
 
 
 def watch_diemjobs(
@@ -25,28 +30,21 @@ def watch_diemjobs(
         diemjobs: where they are.
         controller: is told about those that are served.
         scope: which namespaces are watched, and which of their objects are served.
-        count: is told about every DiemJob, whoever it is for.
+        count: is told about every DiemJob that can be decoded, whoever it is for.
     """
 
-    def reactions(namespace: str | None) -> Reactions[DiemJob]:
-        def replace(items: Sequence[DiemJob], _resource_version: int) -> None:
-            for _ in items:
-                count(DIEMJOBS.plural, None)
-            served = [diemjob for diemjob in items if scope.serves(diemjob.metadata.namespace)]
-            controller.observe_diemjob_list(served, namespace=namespace)
+    def forget(key: ObjectKey, resource_version: int) -> None:
+        controller.forget_diemjob(key, resource_version=resource_version)
 
-        def observe(event_type: EventType, diemjob: DiemJob, _resource_version: int) -> None:
-            count(DIEMJOBS.plural, event_type)
-            if scope.serves(diemjob.metadata.namespace):
-                controller.observe_diemjob(event_type, diemjob)
-
+    def build_reactions(namespace: str | None) -> Reactions[DiemJob]:
+        observe_list = partial(controller.observe_diemjob_list, namespace=namespace)
         return Reactions(
-            on_replace=replace,
-            on_event=observe,
-            on_undecodable=lambda key, _resource_version: controller.forget_diemjob(key),
+            on_replace=_pass_list_on(observe_list, scope, partial(count, DIEMJOBS.plural)),
+            on_event=_pass_on(controller.observe_diemjob, scope, partial(count, DIEMJOBS.plural)),
+            on_undecodable=forget,
         )
 
-    return Watch([Reflector(diemjobs, reactions(namespace), namespace=namespace) for namespace in scope.listed])
+    return Watch([Reflector(diemjobs, build_reactions(namespace), namespace=namespace) for namespace in scope.listed])
 
 
 def watch_jobs(jobs: Jobs, controller: DiemJobController, *, scope: Scope, count: WatchEventCounter) -> Watch[Job]:
@@ -56,27 +54,42 @@ def watch_jobs(jobs: Jobs, controller: DiemJobController, *, scope: Scope, count
         jobs: where they are.
         controller: is told about those that are served.
         scope: which namespaces are watched, and which of their objects are served.
-        count: is told about every Job, whoever it is for.
+        count: is told about every Job that can be decoded, whoever it is for.
     """
 
-    def reactions(namespace: str | None) -> Reactions[Job]:
-        def replace(items: Sequence[Job], _resource_version: int) -> None:
-            for _ in items:
-                count(JOBS.plural, None)
-            served = [job for job in items if scope.serves(job.metadata.namespace)]
-            controller.observe_job_list(served, namespace=namespace)
-
-        def observe(event_type: EventType, job: Job, _resource_version: int) -> None:
-            count(JOBS.plural, event_type)
-            if scope.serves(job.metadata.namespace):
-                controller.observe_job(event_type, job)
-
-        # What a Job was before it made no sense is the best that is known of it; its absence would be believed.
-        return Reactions(on_replace=replace, on_event=observe, on_undecodable=lambda _key, _version: None)
+    def build_reactions(namespace: str | None) -> Reactions[Job]:
+        observe_list = partial(controller.observe_job_list, namespace=namespace)
+        return Reactions(
+            on_replace=_pass_list_on(observe_list, scope, partial(count, JOBS.plural)),
+            on_event=_pass_on(controller.observe_job, scope, partial(count, JOBS.plural)),
+            # What a Job was before it made no sense is the best that is known of it; its absence would be believed.
+            on_undecodable=lambda _key, _resource_version: None,
+        )
 
     return Watch(
         [
-            Reflector(jobs, reactions(namespace), namespace=namespace, label_selector=JOB_LABEL_SELECTOR)
+            Reflector(jobs, build_reactions(namespace), namespace=namespace, label_selector=JOB_LABEL_SELECTOR)
             for namespace in scope.listed
         ]
     )
+
+
+def _pass_list_on(
+    observe_list: Callable[[Sequence[T]], None], scope: Scope, count: Callable[[str | None, int], None]
+) -> Callable[[Sequence[T], int], None]:
+    def pass_on(items: Sequence[T], _resource_version: int) -> None:
+        count(None, len(items))
+        observe_list([item for item in items if scope.serves(item.metadata.namespace)])
+
+    return pass_on
+
+
+def _pass_on(
+    observe: Callable[[EventType, T], None], scope: Scope, count: Callable[[str | None, int], None]
+) -> Callable[[EventType, T, int], None]:
+    def pass_on(event_type: EventType, item: T, _resource_version: int) -> None:
+        count(event_type, 1)
+        if scope.serves(item.metadata.namespace):
+            observe(event_type, item)
+
+    return pass_on

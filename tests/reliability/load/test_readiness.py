@@ -31,7 +31,7 @@ def test_first_leader_is_not_ready_before_it_knows_what_there_is(theatre: Theatr
             operator.start()
             # Asked from the start on, as the kubelet does: what it was before it led must not count.
             eventually("it leads", lambda: operator.ask("/readyz")[0] == 503 and operator.is_leader)
-            assert operator.ask("/readyz") == (503, "not yet or no longer: caches\n")
+            assert operator.ask("/readyz") == (503, "not yet or no longer: watches, caches\n")
         operator.wait_ready()
 
 

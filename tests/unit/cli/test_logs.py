@@ -80,7 +80,7 @@ def test_kopf_writes_in_the_same_format_and_names_its_object() -> None:
 
 def test_successful_handlers_are_not_worth_a_line() -> None:
     stream = configure()
-    logging.getLogger("kopf.objects").info("Handler 'observe-jobs' succeeded.")
+    logging.getLogger("kopf.objects").info("Handler 'observe-diemapikeys' succeeded.")
     assert stream.getvalue() == ""
 
 

@@ -59,7 +59,7 @@ def _count_once(metrics: OperatorMetrics) -> CollectorRegistry:
     controller.read_postponed_from(lambda: 1.0)
     controller.read_stored_objects_from(lambda: 1.0, resource="diemjobs")
     metrics.observe_transition("Running")
-    metrics.observe_watch_event("diemjobs", "ADDED")
+    metrics.observe_watch_event("diemjobs", "ADDED", 1)
     metrics.observe_kubernetes_event("posted")
     return _request_once(metrics.registry, metrics.requests)
 

@@ -50,7 +50,7 @@ async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[Embedde
     registry = build_registry(
         seen.observe,
         is_served=lambda namespace: namespace != "diem-system",
-        count=lambda plural, event_type: seen.counted.append((plural, event_type)),
+        count=lambda plural, event_type, _count: seen.counted.append((plural, event_type)),
         login=log_in,
     )
     embedded = EmbeddedKopf(registry, build_settings(), first_pause_seconds=0.01)

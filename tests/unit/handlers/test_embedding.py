@@ -63,8 +63,8 @@ async def test_error_in_a_watch_lets_it_begin_anew(
 
 async def test_watches_that_kopf_leaves_running_are_ended_too(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     before = asyncio.all_tasks()
-    await embedded.start(namespaces=())
-    await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 2)
+    await embedded.start(namespaces=("team-a", "team-b"))
+    await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 4)
     fake_api.send("diemapikeys", "ERROR", {"kind": "Status", "code": 500, "message": "storage is (re)initializing"})
     await eventually(lambda: not embedded.is_alive)
     await embedded.stop()

@@ -1,5 +1,7 @@
 """kopf lists and watches for us, hands everything on, and writes nothing."""
 
+import pytest
+
 from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.watches import EndlessBackoffs, build_settings
 from tests.unit.handlers.api_server import FakeApiServer, make_object
@@ -22,7 +24,7 @@ async def test_listed_and_watched_keys_reach_their_controller(
 
 async def test_diemjobs_are_not_asked_for(fake_api: FakeApiServer, embedded: EmbeddedKopf) -> None:
     await embedded.start(namespaces=())
-    await eventually(lambda: bool(fake_api.queries_of("diemapikeys")))
+    await eventually(lambda: len(fake_api.queries_of("diemapikeys")) == 2)
     assert fake_api.queries_of("diemjobs") == []
 
 
@@ -38,13 +40,28 @@ async def test_objects_of_a_namespace_that_is_not_served_are_dropped(
 async def test_kopf_writes_nothing(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:
     being_deleted = make_object("being-deleted")
     being_deleted["metadata"] |= {"deletionTimestamp": "2030-01-01T00:00:00Z", "finalizers": ["example.com/other"]}
-    fake_api.streams["diemapikeys"].listed += [make_object("plain"), being_deleted]
+    kept = make_object("kept-by-another-operator-of-kopf")
+    kept["metadata"]["finalizers"] = ["kopf.zalando.org/KopfFinalizerMarker"]
+    fake_api.streams["diemapikeys"].listed += [make_object("plain"), being_deleted, kept]
     await embedded.start(namespaces=())
-    await eventually(lambda: len(seen.objects) == 2)
+    await eventually(lambda: len(seen.objects) == 3)
     fake_api.send("diemapikeys", "MODIFIED", make_object("plain", version=2))
     fake_api.send("diemapikeys", "DELETED", being_deleted)
-    await eventually(lambda: len(seen.objects) == 4)
+    await eventually(lambda: len(seen.objects) == 5)
     await embedded.stop()
+    assert fake_api.writes == []
+
+
+@pytest.mark.parametrize("noted", ["no JSON", "[1]", "3", '{"metadata": null}', '{"status": 3}'])
+async def test_what_another_operator_of_kopf_has_noted_changes_nothing(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf, noted: str
+) -> None:
+    odd = make_object("odd")
+    odd["metadata"]["annotations"] = {"kopf.zalando.org/last-handled-configuration": noted, "kopf.zalando.org/x": noted}
+    fake_api.streams["diemapikeys"].listed.append(odd)
+    await embedded.start(namespaces=())
+    fake_api.send("diemapikeys", "MODIFIED", odd)
+    await eventually(lambda: len(seen.objects) == 2)
     assert fake_api.writes == []
 
 

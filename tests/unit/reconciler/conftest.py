@@ -12,7 +12,7 @@ from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.model.diemjob import DiemJob, Phase, RunStatus
 from diem_operator.model.job import Job
-from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.model.metadata import ObjectKey, ObjectMeta, RawObject, key_of
 from diem_operator.model.names import RunId
 from diem_operator.planning.ids import build_job_name
 from diem_operator.planning.steps import Wait
@@ -178,7 +178,8 @@ class Shell:
         try:
             diemjob = msgspec.convert(raw, DiemJob)
         except msgspec.ValidationError:
-            self.controller.forget_diemjob(ObjectKey(namespace=NAMESPACE, name=raw["metadata"]["name"]))
+            metadata = msgspec.convert(raw["metadata"], ObjectMeta)
+            self.controller.forget_diemjob(key_of(metadata), resource_version=metadata.version)
         else:
             self.controller.observe_diemjob(EventType(event_type), diemjob)
 

@@ -190,8 +190,8 @@ async def test_deletion_that_no_watch_told_is_found_in_time(shell: Shell) -> Non
 
 
 async def test_comparison_that_failed_is_made_again_soon(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_module, "RESYNC_RETRY_SECONDS", 0.01)
-    shell.controller = shell.build_controller(resync_seconds=0.5)
+    monkeypatch.setattr(controller_module, "RESYNC_HASTE", 1000.0)
+    shell.controller = shell.build_controller(resync_seconds=1.0)
     job_key = await shell.run_to(Phase.RUNNING)
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"), at=2)
 

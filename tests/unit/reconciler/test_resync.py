@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
+from diem_operator.cluster.errors import OutcomeUnknown
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
@@ -131,7 +131,7 @@ async def test_doubt_remains_until_a_read_succeeds(shell: Shell) -> None:
     assert await shell.observer.refresh_if_doubtful(KEY) is False
 
 
-async def test_object_that_cannot_be_decoded_spoils_no_list_and_only_its_own_refresh(shell: Shell) -> None:
+async def test_diemjob_that_cannot_be_decoded_spoils_no_list_and_is_forgotten(shell: Shell) -> None:
     shell.apply()
     shell.apply(name="other")
     shell.tell()
@@ -142,9 +142,32 @@ async def test_object_that_cannot_be_decoded_spoils_no_list_and_only_its_own_ref
     shell.server.edit("diemjobs", KEY, spoil)
     shell.server.pending_events.clear()
 
-    assert await shell.observer.resync() == {KEY}
-    with pytest.raises(UndecodableAnswer):
-        await shell.observer.refresh_if_doubtful(KEY)
+    assert await shell.observer.resync() == set()
+    assert [diemjob.metadata.name for diemjob in shell.store.list_diemjobs()] == ["other"]
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
+
+
+async def test_doubt_that_arises_while_it_is_read_remains(shell: Shell) -> None:
+    shell.start("r1")
+    shell.tell()
+    shell.observer.doubt(KEY)
+    shell.server.meanwhile("LIST jobs", lambda: shell.observer.doubt(KEY), is_answered=True)
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is True
+
+
+async def test_late_word_of_a_version_that_makes_no_sense_takes_no_newer_one_away(shell: Shell) -> None:
+    shell.apply()
+    shell.tell()
+    diemjob = shell.diemjob()
+
+    shell.controller.forget_diemjob(KEY, resource_version=diemjob.metadata.version - 1)
+    assert shell.store.find_diemjob(KEY) == diemjob
+
+    shell.controller.forget_diemjob(KEY, resource_version=diemjob.metadata.version)
+    assert shell.store.find_diemjob(KEY) is None
 
 
 # The list that a watch of Jobs begins with

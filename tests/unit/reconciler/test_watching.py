@@ -36,19 +36,21 @@ def diemjob(name: str = NAME, *, namespace: str = NAMESPACE, version: int = 10) 
 
 @asynccontextmanager
 async def watching(
-    server: ScriptedServer, shell: Shell, *, scope: Scope | None = None, has_diemjobs: bool = False
+    server: ScriptedServer, shell: Shell, *, scope: Scope | None = None, kind: type[DiemJob | Job] = Job
 ) -> AsyncIterator[list[tuple[str, str | None]]]:
-    """Run the watch of Jobs, or that of DiemJobs, beside the block; give what was counted."""
+    """Run the watch of a kind beside the block; give what was counted."""
     session = ApiServer(Credentials(server=server.url))
     counted: list[tuple[str, str | None]] = []
     cluster, scope = Cluster(session), scope or Scope()
 
-    def count(resource: str, event_type: str | None) -> None:
-        counted.append((resource, event_type))
+    def count(resource: str, event_type: str | None, count: int) -> None:
+        counted.extend([(resource, event_type)] * count)
 
-    watch: Watch[DiemJob] | Watch[Job] = watch_jobs(cluster.jobs, shell.controller, scope=scope, count=count)
-    if has_diemjobs:
-        watch = watch_diemjobs(cluster.diemjobs, shell.controller, scope=scope, count=count)
+    watch: Watch[DiemJob] | Watch[Job] = (
+        watch_jobs(cluster.jobs, shell.controller, scope=scope, count=count)
+        if kind is Job
+        else watch_diemjobs(cluster.diemjobs, shell.controller, scope=scope, count=count)
+    )
     task = asyncio.create_task(watch.run())
     try:
         yield counted
@@ -138,7 +140,7 @@ async def test_diemjobs_that_exist_and_come_and_go_are_known(server: ScriptedSer
     changes = [event("ADDED", diemjob("two", version=101)), event("DELETED", diemjob("one", version=102))]
     server.plays(answer(200, page(diemjob("one"), version=100)), stream(*changes, then_hang=True))
 
-    async with watching(server, shell, has_diemjobs=True) as counted:
+    async with watching(server, shell, kind=DiemJob) as counted:
         await until_counted(counted, 3)
         assert find_diemjob_names(shell) == ["two"]
 
@@ -152,7 +154,7 @@ async def test_diemjobs_of_a_namespace_that_is_not_served_are_dropped(server: Sc
     added = event("ADDED", diemjob("own-2", namespace=own, version=101))
     server.plays(answer(200, listed), stream(added, then_hang=True))
 
-    async with watching(server, shell, scope=Scope(excluded=(own,)), has_diemjobs=True) as counted:
+    async with watching(server, shell, scope=Scope(excluded=(own,)), kind=DiemJob) as counted:
         await until_counted(counted, 3)
 
     assert find_diemjob_names(shell) == ["served"]
@@ -164,7 +166,41 @@ async def test_diemjob_that_makes_no_sense_is_known_no_more(server: ScriptedServ
     later = event("ADDED", diemjob("two", version=102))
     server.plays(answer(200, page(diemjob("one"))), stream(event("MODIFIED", broken), later, then_hang=True))
 
-    async with watching(server, shell, has_diemjobs=True) as counted:
+    async with watching(server, shell, kind=DiemJob) as counted:
         await until_counted(counted, 2)
 
     assert find_diemjob_names(shell) == ["two"]
+
+
+async def test_diemjob_that_makes_no_sense_in_a_new_list_is_known_no_more_and_not_asked_for(
+    server: ScriptedServer, shell: Shell
+) -> None:
+    broken = diemjob("one", version=101)
+    broken["spec"]["state"] = "sideways"
+    too_old = answer(410, {"kind": "Status", "code": 410, "reason": "Expired"})
+    server.plays(
+        answer(200, page(diemjob("one"), version=100)),
+        too_old,
+        answer(200, page(broken, diemjob("two", version=99), version=110)),
+        stream(then_hang=True),
+    )
+
+    async with watching(server, shell, kind=DiemJob) as counted:
+        await until_counted(counted, 2)
+
+    assert find_diemjob_names(shell) == ["two"]
+    assert await shell.observer.refresh_if_doubtful(ObjectKey(namespace=NAMESPACE, name="one")) is False
+
+
+async def test_diemjobs_of_each_served_namespace_are_compared_with_its_own_list(
+    server: ScriptedServer, shell: Shell
+) -> None:
+    server.plays(*[answer(200, page(diemjob(name, namespace=name))) for name in ("a", "b")], stream(then_hang=True))
+
+    async with watching(server, shell, scope=Scope(namespaces=("a", "b")), kind=DiemJob) as counted:
+        await until_counted(counted, 2)
+
+    asked = {urlsplit(request.target).path for request in server.requests}
+    assert asked == {f"/apis/diem.io/v1/namespaces/{name}/diemjobs" for name in ("a", "b")}
+    for each in shell.store.list_diemjobs():
+        assert await shell.observer.refresh_if_doubtful(each.key) is False
