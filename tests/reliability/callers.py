@@ -12,6 +12,7 @@ from tests.reliability.scene import PAUSE_SECONDS, Raw, Scene
 
 PATH = "/etl-mgr/api/apijob"
 KEY_HEADER = "x-api-key"
+IDEMPOTENCY_KEY = "Idempotency-Key"
 ANSWER_SECONDS = 15.0
 
 _TRY_AGAIN = {
@@ -26,15 +27,33 @@ _TRY_AGAIN = {
 class Callers(Scene):
     """What callers do, with the installation's key or another token; what they were told is kept for the oracle."""
 
+    _idempotency_keys: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _refused: set[str] = field(default_factory=set)
 
     def start(self, name: str, label: str, *, token: str = "", **fields: Any) -> Raw:
         """Start a run until that is accepted; return the answer."""
-        headers = {"Idempotency-Key": f"{label}-{uuid4().hex}"} | self._show(token)
+        self._idempotency_keys[label] = f"{label}-{uuid4().hex}"
+        headers = {IDEMPOTENCY_KEY: self._idempotency_keys[label]} | self._show(token)
         answer = self._call({"id": name, "action": "start", **fields}, headers)
         self.told.labels[self.key_of(name, answer["run"]["id"])] = label
         return answer
+
+    def repeat_start(self, name: str, label: str) -> None:
+        """Send a start once more, as a program does that never got the answer; it must be that of the same run."""
+        headers = {IDEMPOTENCY_KEY: self._idempotency_keys[label]} | self._show("")
+        answer = self._call({"id": name, "action": "start"}, headers)
+        repeated = self.told.labels.get(self.key_of(name, answer["run"]["id"]))
+        assert repeated == label, f"start {label} was taken for {repeated or 'a new one'}: {answer}"
+
+    def try_to(self, name: str, action: str) -> int:
+        """Command once; return the status code. A run that begins is known by its id."""
+        answer = self._post({"id": name, "action": action}, self._show(""))
+        assert isinstance(answer, requests.Response), answer
+        if answer.ok and action == "start":
+            run_id = answer.json()["run"]["id"]
+            self.told.labels[self.key_of(name, run_id)] = run_id
+        return answer.status_code
 
     def stop(self, name: str, *, token: str = "", **fields: Any) -> Raw:
         """Stop until that is acknowledged; return the answer."""

@@ -163,6 +163,31 @@ def asks_for_a_job_before_it_records_its_run(history: History) -> Iterator[str]:
             yield f"run {key[1]} of {key[0]} was recorded before its Job was asked for"
 
 
+def writes_only_what_it_has_read(history: History) -> Iterator[str]:
+    """Each write names the version it was decided on; an unfinished Job is deleted with its pods, or not at all."""
+    for exchange in history.exchanges:
+        call, body = exchange.call, json.loads(exchange.call.body or b"{}")
+        if call.what not in {"patch diemjobs", "patch diemjobs/status", "patch diemapikeys/status"}:
+            continue
+        is_json_patch = isinstance(body, list)
+        named = [change["path"].rpartition("/")[2] for change in body] if is_json_patch else body.get("metadata", {})
+        if "resourceVersion" not in named:
+            yield f"{call} names no resourceVersion"
+    finished = {seen.raw["metadata"]["uid"] for seen in history.versions_of("jobs") if find_outcome(seen.raw)}
+    for exchange in history.exchanges:
+        if exchange.call.what != "delete jobs":
+            continue
+        options = json.loads(exchange.call.body or b"{}")
+        conditions = options.get("preconditions", {})
+        if "uid" not in conditions:
+            yield f"{exchange.call} names no uid"
+        elif conditions["uid"] not in finished:
+            if "resourceVersion" not in conditions:
+                yield f"{exchange.call} names no resourceVersion"
+            if options.get("propagationPolicy") != "Foreground":
+                yield f"{exchange.call} leaves the pods of an unfinished Job behind"
+
+
 def issues_each_key_once(history: History) -> Iterator[str]:
     """The Secret of a key is there before the status tells of it, and the status never tells of another."""
     made: dict[str, int] = {}
@@ -197,6 +222,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     is_written_by_the_leader_only,
     asks_for_a_job_before_it_records_its_run,
     ends_no_process_by_itself,
+    writes_only_what_it_has_read,
     issues_each_key_once,
 )
 

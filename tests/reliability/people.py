@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from diem_operator.clock import now
 from tests.localcluster import LocalCluster
 from tests.localcluster.errors import KubectlError
 from tests.reliability.history import RunKey, find_outcome
@@ -18,6 +20,7 @@ from tests.reliability.waiting import eventually
 
 POD_PREFIX = "simulated.localcluster"
 QUOTA = "no-jobs"
+KEY_EXPIRES_IN_SECONDS = 2
 
 
 def make_diemjob(name: str, *, pod: dict[str, str] | None = None, **spec: Any) -> Raw:
@@ -141,13 +144,24 @@ class People(Scene):
         self.begin_deletion(name, resource="diemapikeys")
         self._wait_gone(name, resource="diemapikeys")
 
+    def let_key_expire(self, name: str) -> None:
+        """Have a key expire in a moment, and return when the operator has told that."""
+        moment = now() + timedelta(seconds=KEY_EXPIRES_IN_SECONDS)
+        self.patch(name, {"expiresAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}, resource="diemapikeys")
+
+        def has_expired() -> bool:
+            key = self.until_done("looked", lambda: self.kube.get("diemapikeys", self.namespace, name))
+            return any(condition["reason"] == "Expired" for condition in key["status"]["conditions"])
+
+        self.wait_until(f"key {name} has expired", has_expired)
+
     @contextmanager
-    def held(self, name: str) -> Iterator[None]:
-        """Let a DiemJob stay although it is deleted, as somebody else's finalizer does, until the block ends."""
+    def held(self, name: str, *, resource: str = "diemjobs") -> Iterator[None]:
+        """Let an object stay although it is deleted, as somebody else's finalizer does, until the block ends."""
 
         def set_finalizers(finalizers: list[str] | None) -> None:
             patch = {"metadata": {"finalizers": finalizers}}
-            self.until_done(f"{name} is held", lambda: self.kube.patch("diemjobs", self.namespace, name, patch))
+            self.until_done(f"{name} is held", lambda: self.kube.patch(resource, self.namespace, name, patch))
 
         set_finalizers(["example.com/hold"])
         try:

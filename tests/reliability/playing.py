@@ -77,7 +77,8 @@ class Theatre:
         """Return how the story goes without faults; it is played once."""
         if story.name not in self._undisturbed:
             outcome = self.play(story)
-            assert outcome.complaints == [], f"{story} went wrong without any fault"
+            wrong = "\n".join([f"{story} went wrong without any fault", *outcome.complaints])
+            assert outcome.complaints == [], wrong
             self._undisturbed[story.name] = outcome
         return self._undisturbed[story.name]
 

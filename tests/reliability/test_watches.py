@@ -163,3 +163,21 @@ def test_api_whose_first_watches_fall_silent_decides_right(theatre: Theatre, aft
         times=1,
         patience_seconds=HALF_OPEN_PATIENCE_SECONDS,
     )
+
+
+@pytest.mark.parametrize(("role", "resource"), [("operator", "jobs"), ("operator", "diemjobs"), ("api", "diemjobs")])
+def test_watch_that_the_api_server_no_longer_remembers_begins_with_a_list(
+    theatre: Theatre, role: str, resource: str
+) -> None:
+    """As after a compaction of etcd: the place to go on from is too old, however often it is asked for."""
+    with theatre.stage() as stage:
+        program = stage.installation.operator if role == "operator" else stage.installation.api
+        proxy = program.proxy
+        forgotten = proxy.rules.add(partial(is_watch_of, resource), LoseRequest(refusal(410)))
+        begun = len(proxy.exchanges)
+        proxy.break_connections()
+        stage.wait_until("a watch was refused", lambda: bool(forgotten.met))
+        stage.wait_until(
+            "a list was asked for",
+            lambda: any(each.call.what == f"list {resource}" for each in proxy.exchanges[begun:]),
+        )

@@ -141,7 +141,7 @@ class ModelApiServer:
     def patch_json(self, operations: list[RawObject]) -> RawObject:
         """Apply what the HTTP API sends: a guard on the resourceVersion, then fields of the spec."""
         guard, *changes = operations
-        assert guard["path"] == "/metadata/resourceVersion"
+        assert guard["path"] == "/metadata/resourceVersion", "the API patches whatever version there is"
         self._check_version(self.get_diemjob(), guard["value"])
         self.patch_spec({change["path"].removeprefix("/spec/"): change["value"] for change in changes})
         return self.get_diemjob()

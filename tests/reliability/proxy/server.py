@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -24,6 +25,9 @@ _SILENT.disabled = True  # aiohttp complains of connections that break, which is
 
 LOOK_SECONDS = 0.05
 """Between two looks whether a client that waits is still there."""
+
+BREAK_SECONDS = 10 * LOOK_SECONDS
+"""How long a network has to be broken for every watch to have noticed."""
 
 _NOT_PASSED_ON = {"host", "connection", "content-length", "transfer-encoding", "keep-alive"}
 
@@ -75,6 +79,12 @@ class FaultProxy:
 
     def mend(self) -> None:
         self.is_cut = False
+
+    def break_connections(self) -> None:
+        """Break every connection, watches too, and let others be made at once."""
+        self.cut()
+        time.sleep(BREAK_SECONDS)
+        self.mend()
 
     async def serve(self, ssl_context: ssl.SSLContext) -> web.ServerRunner:
         """Listen on a free port."""

@@ -13,16 +13,8 @@ def hide_deletions(stage: Stage) -> None:
     """Let the operator never hear that a Job is gone."""
     fault = Watching(dropped(lambda event: event["type"] == "DELETED"))
     rule = stage.installation.operator.proxy.rules.add(lambda call: call.what == "watch jobs", fault)
-    break_connections(stage)
+    stage.installation.operator.proxy.break_connections()
     stage.wait_until("Jobs are watched anew", lambda: bool(rule.met))
-
-
-def break_connections(stage: Stage) -> None:
-    """Let the operator lose every connection, and have others at once."""
-    proxy = stage.installation.operator.proxy
-    proxy.cut()
-    stage.pause(0.5)
-    proxy.mend()
 
 
 def test_stop_takes_effect_within_seconds(theatre: Theatre) -> None:
@@ -46,7 +38,7 @@ def test_job_deleted_by_hand_is_missed_once_the_watch_begins_anew(theatre: Theat
         hide_deletions(stage)
         stage.delete_jobs("etl")
         stage.wait_until("its Job is gone", lambda: stage.list_jobs("etl") == [])
-        break_connections(stage)
+        stage.installation.operator.proxy.break_connections()
         stage.wait_run("etl", "Failed", "first", reason="JobDeleted")
 
         assert conclude(stage).complaints == []

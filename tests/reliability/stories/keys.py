@@ -20,3 +20,17 @@ def keys_come_and_go(stage: Stage) -> None:
     stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
     for token in (revoked, old):
         stage.see_refused("etl", token)
+
+
+@story
+def keys_expire_and_linger(stage: Stage) -> None:
+    """One key expires, another one is deleted and held by somebody's finalizer: neither opens anything any more."""
+    stage.create(make_diemjob("etl"))
+    expired, held = stage.issue_key("expired"), stage.issue_key("held")
+    for token in (expired, held):
+        stage.ask("etl", token=token)
+    stage.let_key_expire("expired")
+    with stage.held("held", resource="diemapikeys"):
+        stage.begin_deletion("held", resource="diemapikeys")
+        for token in (expired, held):
+            stage.see_refused("etl", token)

@@ -50,3 +50,16 @@ def starts_that_cannot_become_jobs(stage: Stage) -> None:
     stage.wait_run("good", "Running", "after")
     stage.finish_pods("good")
     stage.wait_run("good", "Completed", "after")
+
+
+@story
+def start_is_repeated_later(stage: Stage) -> None:
+    """A program sends its start once more while the run goes on, and again after it was stopped: nothing starts."""
+    stage.create(make_diemjob("etl"))
+    stage.start("etl", "first")
+    stage.wait_run("etl", "Running", "first")
+    stage.repeat_start("etl", "first")
+    stage.stop("etl")
+    stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
+    stage.repeat_start("etl", "first")
+    stage.wait_answered("etl")

@@ -52,23 +52,29 @@ class Past:
         call = Call(
             client="operator", process=process, index=order, method="", path="", query={}, verb=verb, resource=resource
         )
+        if resource.endswith("/status"):
+            call = dataclasses.replace(call, body=b'{"metadata": {"resourceVersion": "1"}}')
         answered = {} if holder is None else {"spec": {"holderIdentity": holder}}
         self.exchanges.append(Exchange(call=call, received=order, completed=order + 1, status=200, answered=answered))
         return self
 
     def post_job(self, *, run_id: str = "r1", uid: str = "job-1", fault: str = "") -> "Past":
         metadata = {"ownerReferences": [{"name": "etl"}], "annotations": {"diem.io/run-id": run_id}}
-        self._call("create", "jobs", {"metadata": metadata})
+        self.call("create", "jobs", {"metadata": metadata})
         answered = {"metadata": {"uid": uid}}
         self.exchanges[-1] = dataclasses.replace(self.exchanges[-1], answered=answered, fault=fault)
         return self
 
     def patch_run(self, phase: str, *, run_id: str = "r1", reason: str = "") -> "Past":
-        return self._call(
-            "patch", "diemjobs/status", {"status": {"run": {"id": run_id, "phase": phase, "reason": reason}}}
-        )
+        told = {"run": {"id": run_id, "phase": phase, "reason": reason}}
+        return self.call("patch", "diemjobs/status", {"metadata": {"resourceVersion": "1"}, "status": told})
 
-    def _call(self, verb: str, resource: str, body: dict[str, Any]) -> "Past":
+    def delete_job(self, uid: str, propagation: str, *, resource_version: str | None = None) -> "Past":
+        conditions = {"uid": uid, "resourceVersion": resource_version}
+        named = {name: value for name, value in conditions.items() if value is not None}
+        return self.call("delete", "jobs", {"preconditions": named, "propagationPolicy": propagation})
+
+    def call(self, verb: str, resource: str, body: object) -> "Past":
         if not self.exchanges:
             self.write(1, "leases", holder="1")
         self.write(1, resource)
@@ -92,6 +98,10 @@ class Past:
 
 def run(phase: str, *, run_id: str = "r1", reason: str = "", job: str = "job-1") -> dict[str, Any]:
     return {"id": run_id, "phase": phase, "reason": reason, "jobUid": job}
+
+
+def running() -> Past:
+    return Past().job().diemjob(run("Running", job="job-1"))
 
 
 def completed() -> Past:
@@ -171,6 +181,20 @@ WRONG = {
         completed().secret("tool-1").secret("tool-2").key("tool-1").key("tool-2"),
         "was issued once more",
     ),
+    "status-of-whatever-version": (
+        running().call("patch", "diemjobs/status", {"status": {"phase": "Running"}}),
+        "names no resourceVersion",
+    ),
+    "spec-of-whatever-version": (
+        running().call("patch", "diemjobs", [{"op": "add", "path": "/spec/state"}]),
+        "names no resourceVersion",
+    ),
+    "deleted-by-its-name": (running().call("delete", "jobs", {}), "names no uid"),
+    "deleted-whatever-became-of-it": (running().delete_job("job-1", "Foreground"), "names no resourceVersion"),
+    "deleted-without-its-pods": (
+        running().delete_job("job-1", "Background", resource_version="1"),
+        "leaves the pods of an unfinished Job behind",
+    ),
     "job-that-nobody-knows": (completed().job("job-2", run_id="r2"), "knows nothing of it"),
 }
 
@@ -210,6 +234,11 @@ def test_nobody_may_write_after_giving_the_lease_back() -> None:
     past = Past().write(1, "leases", holder="one").write(1, "leases", holder="").write(1, "diemjobs/status")
 
     assert any("was sent although nobody had the lease" in each for each in past.judged())
+
+
+def test_deletion_of_a_job_as_it_was_read_is_fine() -> None:
+    assert completed().delete_job("job-1", "Background").judged() == []
+    assert running().delete_job("job-1", "Foreground", resource_version="1").judged() == []
 
 
 def test_process_that_ends_by_itself_is_complained_of() -> None:
