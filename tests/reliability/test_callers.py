@@ -40,15 +40,20 @@ def test_repeated_start_undoes_no_stop(theatre: Theatre) -> None:
 def test_api_that_hears_of_nothing_reads_what_callers_act_on_for_good(theatre: Theatre) -> None:
     """That a run is over, or nothing is to be stopped, it says of what the API server has."""
     with theatre.stage() as stage:
-        stage.create(make_diemjob("etl"))
-        stage.see("etl", "Stopped")
+        names = ("asked", "stopped")  # a read for one answer is known to the next
+        for name in names:
+            stage.create(make_diemjob(name))
+            stage.see(name, "Stopped")
         with blind_api(stage):
-            stage.set_state("etl", "running")
-            stage.wait_run("etl", "Running", "state-1")
+            for name in names:
+                stage.set_state(name, "running")
+                stage.wait_run(name, "Running", "state-1")
 
-            assert stage.ask("etl")["message"] == "Running"
-            assert stage.stop("etl")["message"] == "job stopped"
-            stage.wait_run("etl", "Stopped", "state-1", reason="StopRequested")
+            assert stage.ask("asked")["message"] == "Running"
+            assert stage.stop("stopped")["message"] == "job stopped"
+            stage.wait_run("stopped", "Stopped", "state-1", reason="StopRequested")
+        stage.stop("asked")
+        stage.wait_run("asked", "Stopped", "state-1", reason="StopRequested")
         assert conclude(stage).complaints == []
 
 

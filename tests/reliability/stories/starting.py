@@ -63,3 +63,4 @@ def start_is_repeated_later(stage: Stage) -> None:
     stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
     stage.repeat_start("etl", "first")
     stage.wait_answered("etl")
+    stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
