@@ -164,25 +164,32 @@ def asks_for_a_job_before_it_records_its_run(history: History) -> Iterator[str]:
 
 
 def writes_only_what_it_has_read(history: History) -> Iterator[str]:
-    """Each write names the version it was decided on; an unfinished Job is deleted with its pods, or not at all."""
+    """Each patch names the version it was decided on."""
     for exchange in history.exchanges:
         call, body = exchange.call, json.loads(exchange.call.body or b"{}")
         if call.what not in {"patch diemjobs", "patch diemjobs/status", "patch diemapikeys/status"}:
             continue
-        is_json_patch = isinstance(body, list)
-        named = [change["path"].rpartition("/")[2] for change in body] if is_json_patch else body.get("metadata", {})
-        if "resourceVersion" not in named:
+        if isinstance(body, list):
+            guards = [change for change in body if change["path"] == "/metadata/resourceVersion"]
+            is_guarded = any(change["op"] in {"replace", "test"} and change["value"] for change in guards)
+        else:
+            is_guarded = bool(body.get("metadata", {}).get("resourceVersion"))
+        if not is_guarded:
             yield f"{call} names no resourceVersion"
+
+
+def deletes_unfinished_jobs_as_it_has_read_them(history: History) -> Iterator[str]:
+    """That is, still unfinished; and with their pods, or not at all."""
     finished = {seen.raw["metadata"]["uid"] for seen in history.versions_of("jobs") if find_outcome(seen.raw)}
     for exchange in history.exchanges:
         if exchange.call.what != "delete jobs":
             continue
         options = json.loads(exchange.call.body or b"{}")
         conditions = options.get("preconditions", {})
-        if "uid" not in conditions:
+        if not conditions.get("uid"):
             yield f"{exchange.call} names no uid"
         elif conditions["uid"] not in finished:
-            if "resourceVersion" not in conditions:
+            if not conditions.get("resourceVersion"):
                 yield f"{exchange.call} names no resourceVersion"
             if options.get("propagationPolicy") != "Foreground":
                 yield f"{exchange.call} leaves the pods of an unfinished Job behind"
@@ -223,6 +230,7 @@ RULES: tuple[Callable[[History], Iterator[str]], ...] = (
     asks_for_a_job_before_it_records_its_run,
     ends_no_process_by_itself,
     writes_only_what_it_has_read,
+    deletes_unfinished_jobs_as_it_has_read_them,
     issues_each_key_once,
 )
 

@@ -145,7 +145,7 @@ class People(Scene):
         self._wait_gone(name, resource="diemapikeys")
 
     def let_key_expire(self, name: str) -> None:
-        """Have a key expire in a moment, and return when the operator has told that."""
+        """Have a key expire in a moment, and return when the operator has told that; their clocks must agree."""
         moment = now() + timedelta(seconds=KEY_EXPIRES_IN_SECONDS)
         self.patch(name, {"expiresAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}, resource="diemapikeys")
 
@@ -161,13 +161,20 @@ class People(Scene):
 
         def set_finalizers(finalizers: list[str] | None) -> None:
             patch = {"metadata": {"finalizers": finalizers}}
-            self.until_done(f"{name} is held", lambda: self.kube.patch(resource, self.namespace, name, patch))
+            self.kube.patch(resource, self.namespace, name, patch)
 
-        set_finalizers(["example.com/hold"])
+        def let_go() -> None:
+            try:
+                set_finalizers(None)
+            except KubeError as error:
+                if error.status != HTTPStatus.NOT_FOUND:  # else the answer to a first try was lost
+                    raise
+
+        self.until_done(f"{name} is held", lambda: set_finalizers(["example.com/hold"]))
         try:
             yield
         finally:
-            set_finalizers(None)
+            self.until_done(f"{name} is let go", let_go)
 
     def delete_jobs(self, name: str, *, propagation: str = "Background") -> None:
         """Delete the Jobs of a DiemJob."""

@@ -147,7 +147,8 @@ class Observer:
         Its Jobs go on, and a later version that makes sense brings it back. To read it would tell no more.
         """
         version = ObjectMeta(name=key.name, namespace=key.namespace, resource_version=str(resource_version))
-        if self._store.remove_diemjob(key, metadata=version):
+        self._store.remove_diemjob(key, metadata=version)
+        if self._store.find_diemjob(key) is None:
             self._doubtful.discard(key)
 
     def doubt_diemjobs_unlike(self, diemjobs: Iterable[DiemJob], *, namespace: str | None) -> set[ObjectKey]:

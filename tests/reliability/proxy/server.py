@@ -81,7 +81,7 @@ class FaultProxy:
         self.is_cut = False
 
     def break_connections(self) -> None:
-        """Break every connection, watches too, and let others be made at once."""
+        """Break every watch, and every call that is under way; others may be made at once."""
         self.cut()
         time.sleep(BREAK_SECONDS)
         self.mend()

@@ -18,7 +18,7 @@ def keys_come_and_go(stage: Stage) -> None:
     new = stage.issue_key("renewed")
     stage.stop("etl", token=new)
     stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
-    for token in (revoked, old):
+    for token in (revoked, old, old):
         stage.see_refused("etl", token)
 
 
@@ -27,10 +27,15 @@ def keys_expire_and_linger(stage: Stage) -> None:
     """One key expires, another one is deleted and held by somebody's finalizer: neither opens anything any more."""
     stage.create(make_diemjob("etl"))
     expired, held = stage.issue_key("expired"), stage.issue_key("held")
-    for token in (expired, held):
-        stage.ask("etl", token=token)
+    stage.start("etl", "first", token=expired)
+    stage.wait_run("etl", "Running", "first")
+    stage.ask("etl", token=held)
     stage.let_key_expire("expired")
     with stage.held("held", resource="diemapikeys"):
         stage.begin_deletion("held", resource="diemapikeys")
         for token in (expired, held):
             stage.see_refused("etl", token)
+    stage.stop("etl")
+    stage.wait_run("etl", "Stopped", "first", reason="StopRequested")
+    for token in (expired, held):
+        stage.see_refused("etl", token)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from diem_operator.cluster.errors import OutcomeUnknown
+from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
@@ -156,6 +156,20 @@ async def test_doubt_that_arises_while_it_is_read_remains(shell: Shell) -> None:
     assert await shell.observer.refresh_if_doubtful(KEY) is True
 
     assert await shell.observer.refresh_if_doubtful(KEY) is True
+
+
+async def test_diemjob_that_turns_out_to_make_no_sense_while_it_is_read_is_not_read_for_ever(shell: Shell) -> None:
+    shell.apply()
+    shell.tell()
+    shell.observer.doubt(KEY)
+    raw = shell.server.edit("diemjobs", KEY, lambda raw: raw["spec"].update(state="sideways"))
+    shell.server.meanwhile("GET diemjobs", lambda: shell.tell_diemjob("MODIFIED", raw))
+
+    with pytest.raises(UndecodableAnswer):
+        await shell.observer.refresh_if_doubtful(KEY)
+    await shell.observer.resync()
+
+    assert await shell.observer.refresh_if_doubtful(KEY) is False
 
 
 async def test_late_word_of_a_version_that_makes_no_sense_takes_no_newer_one_away(shell: Shell) -> None:
