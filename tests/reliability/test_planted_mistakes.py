@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.installation import Installation, make_key
+from tests.reliability.matrix import long_form
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.processes import SOURCE_ROOT
 from tests.reliability.stage import Stage, make_diemjob
@@ -77,7 +78,7 @@ def issue_key(stage: Stage) -> None:
     stage.wait_answered("late", resource="diemapikeys")
 
 
-@pytest.mark.parametrize("is_fenced", [True, False])
+@pytest.mark.parametrize("is_fenced", [pytest.param(True, marks=long_form), False])
 @pytest.mark.parametrize(
     ("deed", "mistake"), [(start_run, plant_mutant("no-fence")), (issue_key, NO_FENCE_FOR_KEYS)], ids=["run", "key"]
 )

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
+from tests.reliability.matrix import long_form
 from tests.reliability.people import make_diemjob
 from tests.reliability.playing import Theatre, conclude
 from tests.reliability.processes import Program
@@ -11,7 +12,7 @@ from tests.reliability.proxy.faults import LoseRequest, refusal
 from tests.reliability.proxy.server import LOOK_SECONDS
 
 
-@pytest.mark.parametrize("role", ["operator", "api"])
+@pytest.mark.parametrize("role", ["operator", pytest.param("api", marks=long_form)])
 def test_token_that_is_refused_is_read_again(theatre: Theatre, role: str) -> None:
     with theatre.stage() as stage:
         program = stage.installation.operator if role == "operator" else stage.installation.api

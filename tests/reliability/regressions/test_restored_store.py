@@ -132,6 +132,7 @@ def test_run_that_ended_after_the_snapshot_goes_on(own_theatre: Theatre, tmp_pat
         check_judged(stage)
 
 
+@long_form
 def test_stop_that_the_snapshot_does_not_know_can_be_repeated(own_theatre: Theatre, tmp_path: Path) -> None:
     with own_theatre.stage() as stage:
         stage.create(make_diemjob("etl"))
