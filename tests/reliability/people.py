@@ -15,6 +15,7 @@ from tests.reliability.history import RunKey, find_outcome
 from tests.reliability.installation import find_token, make_key
 from tests.reliability.kube import KubeError
 from tests.reliability.processes import Program
+from tests.reliability.proxy.rules import Fault, Rule
 from tests.reliability.scene import Raw, Scene
 from tests.reliability.waiting import eventually
 
@@ -218,6 +219,13 @@ class People(Scene):
         """Let the pods of a DiemJob's unfinished Jobs come to their end."""
         steering = {f"{POD_PREFIX}/run-for": "1ms", f"{POD_PREFIX}/exit-code": str(exit_code)}
         self.until_done(f"the pods of {name} end", lambda: self._steer(name, steering))
+
+    def watch_anew(self, program: Program, resource: str, fault: Fault) -> Rule:
+        """Let a process lose its watches, and new ones of one kind meet a fault; return when the first has."""
+        rule = program.proxy.rules.add(lambda call: call.what == f"watch {resource}", fault)
+        program.proxy.break_connections()
+        self.wait_until(f"{resource} are watched anew", lambda: bool(rule.met))
+        return rule
 
     @contextmanager
     def away(self, program: Program) -> Iterator[None]:

@@ -173,8 +173,7 @@ def test_watch_that_the_api_server_no_longer_remembers_begins_with_a_list(
     with theatre.stage() as stage:
         program = stage.installation.operator if role == "operator" else stage.installation.api
         proxy = program.proxy
-        forgotten = proxy.rules.add(partial(is_watch_of, resource), LoseRequest(refusal(410)))
-        proxy.break_connections()
+        forgotten = stage.watch_anew(program, resource, LoseRequest(refusal(410)))
         stage.wait_until("a watch is refused again and again", lambda: len(forgotten.met) > 1)
         begun = len(proxy.exchanges)
         stage.wait_until(

@@ -158,9 +158,7 @@ class Observer:
             diemjobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        doubtful = self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace)
-        self._doubtful |= doubtful
-        return doubtful
+        return self._doubt_all(self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace))
 
     def doubt_jobs_unlike(self, jobs: Iterable[Job], *, namespace: str | None) -> set[ObjectKey]:
         """Doubt the DiemJobs around which a LIST of Jobs differs from what is known; return their keys.
@@ -169,9 +167,11 @@ class Observer:
             jobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        doubtful = self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace)
-        self._doubtful |= doubtful
-        return doubtful
+        return self._doubt_all(self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace))
+
+    def _doubt_all(self, keys: set[ObjectKey]) -> set[ObjectKey]:
+        self._doubtful |= keys
+        return keys
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
         """Read what the last LISTs contradicted, or a write left open; return whether there was such a thing."""

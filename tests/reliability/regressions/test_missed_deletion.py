@@ -12,9 +12,7 @@ from tests.reliability.stage import Stage, make_diemjob
 def hide_deletions(stage: Stage) -> None:
     """Let the operator never hear that a Job is gone."""
     fault = Watching(dropped(lambda event: event["type"] == "DELETED"))
-    rule = stage.installation.operator.proxy.rules.add(lambda call: call.what == "watch jobs", fault)
-    stage.installation.operator.proxy.break_connections()
-    stage.wait_until("Jobs are watched anew", lambda: bool(rule.met))
+    stage.watch_anew(stage.installation.operator, "jobs", fault)
 
 
 def test_stop_takes_effect_within_seconds(theatre: Theatre) -> None:
