@@ -3,7 +3,6 @@
 import msgspec
 
 from diem_operator.model.diemjob import DiemJobStatus, Phase, State
-from diem_operator.planning.ids import is_seen
 from diem_operator.planning.plan import plan
 from diem_operator.planning.rules import find_unaccounted_ids
 from diem_operator.planning.steps import CreateJob, DeleteJob, InspectPods, ObserveLive, Step, WriteStatus
@@ -39,13 +38,14 @@ def _can_be_told_later(status: DiemJobStatus, world: World) -> bool:
 
     What it tells must be there to be read off Jobs: not so a request that came to nothing, nor that `spec.state` was
     seen as stopped, without which a later running starts nothing. A run that is over is told at once, as the API starts
-    none while the last one seems to go on. A new run has time only while it is remembered that its Job was created, as
-    it would be started again if somebody deleted that. And only telling and tidying up may follow.
+    none while the last one seems to go on. A new run has time only while it is remembered that its Job was created: if
+    somebody deleted that, the run would be started again, or would be in no history where it was over. And only
+    telling and tidying up may follow.
     """
     diemjob, run = world.diemjob, status.run
     if diemjob.spec.state is not State.RUNNING or run is None or not run.is_live or world.find_job(run) is None:
         return False
-    if not is_seen(diemjob.status, run.id) and world.find_attempt(PostOutcome.CREATED, run.id) is None:
+    if not all(world.find_attempt(PostOutcome.CREATED, job.run_id) for job in world.unseen_jobs if job.run_id):
         return False
     if find_unaccounted_ids(diemjob.spec, diemjob.status, diemjob.metadata.uid):
         return False

@@ -116,6 +116,15 @@ def test_status_has_time_where_its_jobs_tell_as_much(world: World) -> None:
             make_world(make_diemjob(state=State.RUNNING, run=make_request()), make_job()),
             id="a Job that an earlier leader has created",
         ),
+        pytest.param(
+            make_world(
+                make_diemjob(state=State.RUNNING, run=make_request("r2")),
+                make_job("r2", uid="job-uid-2"),
+                FINISHED,
+                attempt=make_attempt(PostOutcome.CREATED, "r2", job=make_job("r2", uid="job-uid-2")),
+            ),
+            id="a Job that was created, beside one that is not remembered",
+        ),
         pytest.param(running(requests=(SKIPPED,)), id="a request that came to nothing"),
         pytest.param(
             make_world(
