@@ -1,14 +1,16 @@
 """A signal is a good end, a task's end is a bad one, and everything is cleaned up in both."""
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
 
 from diem_operator.cli.lifecycle import (
+    GARBAGE_THRESHOLD,
     SIGNALS,
     StopSignal,
     TaskEnded,
@@ -27,6 +29,14 @@ async def signals_as_before() -> AsyncIterator[None]:
     for number, handler in before.items():
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def garbage_collection_as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -135,6 +145,8 @@ async def test_leftover_tasks_are_ended_and_stubborn_ones_are_named() -> None:
     await stubborn
 
 
+@pytest.mark.usefixtures("garbage_collection_as_before")
+@pytest.mark.usefixtures("garbage_collection_as_before")
 @pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("wrong"), 1)])
 def test_exit_code_tells_whether_it_failed(error: Exception | None, code: int) -> None:
     async def work(_: StopSignal) -> None:
@@ -144,3 +156,15 @@ def test_exit_code_tells_whether_it_failed(error: Exception | None, code: int) -
     with pytest.raises(SystemExit) as caught:
         run_process(work)
     assert caught.value.code == code
+
+
+@pytest.mark.usefixtures("garbage_collection_as_before")
+def test_what_was_loaded_is_no_garbage_and_collections_are_rare() -> None:
+    seen: list[tuple[int, bool]] = []
+
+    async def work(_: StopSignal) -> None:
+        seen.append((gc.get_threshold()[0], gc.get_freeze_count() > 0))
+
+    with pytest.raises(SystemExit):
+        run_process(work)
+    assert seen == [(GARBAGE_THRESHOLD, True)]
