@@ -28,14 +28,15 @@ class Authenticator:
     """Knows whose request it is.
 
     Attributes:
-        is_registry_confirmed: whether the registry has lately heard from the API server; without, nobody is good.
+        is_registry_confirmed: whether the registry has lately heard from the API server about the keys of a namespace
+            or, with None, about all that it may read; without, nobody is good.
         now: reads the wall time.
         missing_key_status: the HTTP status for callers of whom nothing is known.
         limits: are told of every request, once it is known whose it is.
     """
 
     registry: KeyRegistry
-    is_registry_confirmed: Callable[[], bool]
+    is_registry_confirmed: Callable[[str | None], bool]
     now: Callable[[], datetime]
     missing_key_status: int
     metrics: ApiMetrics
@@ -64,11 +65,11 @@ class Authenticator:
             raise self._refuse(decision)
 
     def _decide(self, request: web.Request) -> Decision:
-        if not self.is_registry_confirmed():
-            raise Problem(ProblemKind.NOT_READY, "the keys are not known at the moment; try again in a few seconds")
         values = request.headers.getall(API_KEY_HEADER, [])
         token = values[0] if len(values) == 1 else ""
         decision = authenticate(token, self.registry, now=self.now())
+        if not self.is_registry_confirmed(None if decision.entry is None else decision.entry.key.namespace):
+            raise Problem(ProblemKind.NOT_READY, "the keys are not known at the moment; try again in a few seconds")
         self.metrics.observe_authentication(decision.verdict)
         return decision
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from diem_operator.access.permissions import Answer, authorize
+from diem_operator.access.permissions import Answer, authorize, find_reference
 from diem_operator.access.registry import KeyEntry
 from diem_operator.api.answers import build_answer, build_legacy_unknown_job
 from diem_operator.api.authentication import KEY_ENTRY, Authenticator
@@ -25,12 +25,18 @@ PATH: Final = "/etl-mgr/api/apijob"
 
 @dataclass(frozen=True, kw_only=True)
 class JobEndpoint:
-    """Answers requests for jobs."""
+    """Answers requests for jobs.
+
+    Attributes:
+        is_cache_synced: whether the jobs are known wherever they may be read.
+        has_cache_listed: whether those of a namespace are.
+    """
 
     settings: ApiSettings
     authenticator: Authenticator
     cache: JobCache
     is_cache_synced: Callable[[], bool]
+    has_cache_listed: Callable[[str], bool]
     desk: JobDesk
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -67,7 +73,9 @@ class JobEndpoint:
         )
 
     def _find_diemjob(self, command: Command, entry: KeyEntry) -> DiemJob:
-        if not self.is_cache_synced():
+        reference = find_reference(entry, command.job_id)
+        is_known = reference is None or self.has_cache_listed(reference.namespace)
+        if not (is_known and self.is_cache_synced()):
             raise Problem(ProblemKind.NOT_READY, "the jobs are not known yet; try again in a few seconds")
         found = authorize(entry, action=command.action, job_id=command.job_id, find=self.cache.find)
         if found.answer is Answer.ACTION_FORBIDDEN:

@@ -36,7 +36,7 @@ class JobDesk:
     """Where commands are carried out.
 
     Attributes:
-        is_watch_confirmed: whether the cache has lately heard from the API server.
+        is_watch_confirmed: whether the cache has lately heard from the API server about a namespace.
         now: reads the wall time.
         make_run_id: makes an id that nobody else makes.
         max_waiting: further callers that want to wait are answered at once.
@@ -44,7 +44,7 @@ class JobDesk:
 
     settler: Settler
     cache: JobCache
-    is_watch_confirmed: Callable[[], bool]
+    is_watch_confirmed: Callable[[str], bool]
     now: Callable[[], datetime]
     make_run_id: Callable[[], RunId]
     max_waiting: int
@@ -120,7 +120,7 @@ class JobDesk:
 
     async def _confirm(self, diemjob: DiemJob, entry: KeyEntry, *, is_live: bool) -> DiemJob:
         """Return a version on which the caller may act for good."""
-        if is_live or (not displayed_phase(diemjob).is_terminal and self.is_watch_confirmed()):
+        if is_live or (not displayed_phase(diemjob).is_terminal and self.is_watch_confirmed(diemjob.key.namespace)):
             return diemjob
         return await self.settler.read(diemjob.key, subject=entry.uid)
 

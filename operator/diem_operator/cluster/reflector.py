@@ -14,10 +14,11 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import or_
 from typing import Generic, NoReturn, TypeVar
 
 from diem_operator.cluster.endpoint import Endpoint
-from diem_operator.cluster.errors import ClusterError, Gone, TooManyRequests
+from diem_operator.cluster.errors import ClusterError, Forbidden, Gone, TooManyRequests
 from diem_operator.cluster.watch import Bookmark, Changed, EventType, Undecodable
 from diem_operator.model.metadata import ObjectKey
 
@@ -89,6 +90,7 @@ class Reflector(Generic[T]):
         self._label_selector = label_selector
         self._timing = timing or ReflectorTiming()
         self._synced = asyncio.Event()
+        self._is_refused = False
         self._must_list = True
         self._relist_at: float | None = None
         self._resource_version = 0
@@ -96,9 +98,19 @@ class Reflector(Generic[T]):
         self._failures = 0
 
     @property
+    def namespace(self) -> str | None:
+        """Whose objects are followed; None for all."""
+        return self._namespace
+
+    @property
     def is_synced(self) -> bool:
         """Whether everything has been listed once; says nothing about now, see `confirmed_at`."""
         return self._synced.is_set()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the API server has forbidden a list or a watch, and no list has succeeded since."""
+        return self._is_refused
 
     @property
     def resource_version(self) -> int:
@@ -142,7 +154,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
-        self._must_list = False
+        self._must_list = self._is_refused = False
         if self._timing.relist_seconds is not None:
             self._relist_at = _loop_seconds() + self._timing.relist_seconds
         for key in listing.undecodable:
@@ -184,6 +196,7 @@ class Reflector(Generic[T]):
     def _recover(self, error: ClusterError) -> float:
         level = logging.WARNING if self._failures == 0 and not isinstance(error, Gone) else logging.DEBUG
         logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
+        self._is_refused = self._is_refused or isinstance(error, Forbidden)
         pause_seconds = self._next_pause()
         if isinstance(error, TooManyRequests):
             # Its data are what they were, and a list would be more work for it than a watch.
@@ -198,21 +211,48 @@ class Reflector(Generic[T]):
 
 
 class Watch(Generic[T]):
-    """The reflectors of one kind of resource: one for the cluster, or one for each namespace that is served."""
+    """The reflectors of one kind of resource: one for the cluster, or one for each namespace that is served.
+
+    With one for each, rights are given in each: where they are gone, as with a deleted namespace, reads are refused for
+    good. The others go on as if it were not there.
+    """
 
     def __init__(self, reflectors: Sequence[Reflector[T]]) -> None:
         self._reflectors = tuple(reflectors)
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything has been listed once."""
-        return all(reflector.is_synced for reflector in self._reflectors)
+        """Whether everything that may be read has been listed once; where nothing may, nothing has."""
+        return self._holds(lambda reflector: reflector.is_synced)
 
-    def is_confirmed(self, *, within_seconds: float) -> bool:
-        """Whether the API server has lately proved that nothing is missing."""
+    def has_listed(self, namespace: str) -> bool:
+        """Whether all of a namespace has been listed once; of one that is not served, there is nothing to list."""
+        return all(reflector.is_synced for reflector in self._find_reflectors(namespace))
+
+    def is_confirmed(self, *, within_seconds: float, namespace: str | None = None) -> bool:
+        """Whether the API server has lately proved that nothing is missing of all that is served.
+
+        Args:
+            within_seconds: how long ago at most.
+            namespace: in this one; with None, wherever reads are not refused.
+        """
         earliest = _loop_seconds() - within_seconds
-        confirmed = [reflector.confirmed_at for reflector in self._reflectors]
-        return all(moment is not None and moment >= earliest for moment in confirmed)
+
+        def is_confirmed(reflector: Reflector[T]) -> bool:
+            return reflector.confirmed_at is not None and reflector.confirmed_at >= earliest
+
+        if namespace is None:
+            return self._holds(is_confirmed)
+        return self.is_synced and any(map(is_confirmed, self._find_reflectors(namespace)))
+
+    def _holds(self, condition: Callable[[Reflector[T]], bool]) -> bool:
+        """Whether it holds somewhere, and everywhere but where reads are refused."""
+        held = [condition(reflector) for reflector in self._reflectors]
+        refused = [reflector.is_refused for reflector in self._reflectors]
+        return any(held) and all(map(or_, held, refused))
+
+    def _find_reflectors(self, namespace: str) -> list[Reflector[T]]:
+        return [reflector for reflector in self._reflectors if reflector.namespace in {None, namespace}]
 
     async def run(self) -> None:
         """Follow until cancelled; only an error ends it."""

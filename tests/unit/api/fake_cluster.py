@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from diem_operator.cluster.endpoint import Listing
-from diem_operator.cluster.errors import AlreadyExists, Conflict, NotFound
+from diem_operator.cluster.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from diem_operator.cluster.resources import Cluster
 from diem_operator.cluster.watch import Bookmark, Changed, EventType, Undecodable
 from diem_operator.model.diemapikey import DiemApiKey
@@ -31,6 +31,7 @@ class FakeEndpoint(Generic[T]):
         failures: raised by the next calls, one each; None lets one through.
         late_failures: raised by the next writes after they were stored.
         gate: reads wait until it is set.
+        refused: namespaces in which lists and new watches are forbidden.
     """
 
     def __init__(self, item_type: type[T]) -> None:
@@ -45,6 +46,7 @@ class FakeEndpoint(Generic[T]):
         self.late_failures: deque[Exception] = deque()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.refused: set[str | None] = set()
 
     def __repr__(self) -> str:
         return f"FakeEndpoint({self._item_type.__name__})"
@@ -98,11 +100,13 @@ class FakeEndpoint(Generic[T]):
 
     async def list(self, namespace: str | None = None, **_: object) -> Listing[T]:
         self._maybe_fail()
+        self._maybe_refuse(namespace)
         items = tuple(item for item in self._objects.values() if namespace in {None, item.metadata.namespace})
         return Listing(items=items, resource_version=self._version)
 
     @asynccontextmanager
     async def watch(self, namespace: str | None = None, **_: object) -> AsyncIterator[AsyncIterator[Change[T]]]:
+        self._maybe_refuse(namespace)
         changes: asyncio.Queue[Change[T]] = asyncio.Queue()
         self._watches.append(changes)
 
@@ -147,6 +151,10 @@ class FakeEndpoint(Generic[T]):
         raw["status"] = {name: value for name, value in status.items() if value is not None}
         self.patches.append([patch])
         return self.store(msgspec.convert(raw, self._item_type))
+
+    def _maybe_refuse(self, namespace: str | None) -> None:
+        if namespace in self.refused:
+            raise Forbidden(f"may not be read in {namespace}")
 
     def _maybe_fail(self) -> None:
         failure = self.failures.popleft() if self.failures else None

@@ -44,6 +44,9 @@ class Office:
         stored = self.diemjobs.stored(NIGHTLY)
         return self.store(msgspec.structs.replace(stored, status=observe_run(stored, phase)))
 
+    def is_watch_confirmed_in(self, namespace: str) -> bool:
+        return self.is_watch_confirmed and namespace == NIGHTLY.namespace
+
     @property
     def desk(self) -> JobDesk:
         numbers = iter(range(1, 1000))
@@ -57,7 +60,7 @@ class Office:
                 timeout_seconds=1.0,
             ),
             cache=self.cache,
-            is_watch_confirmed=lambda: self.is_watch_confirmed,
+            is_watch_confirmed=self.is_watch_confirmed_in,
             now=lambda: NOW,
             make_run_id=lambda: RunId(f"api-{next(numbers)}"),
             max_waiting=self.max_waiting,

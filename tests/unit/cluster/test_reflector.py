@@ -15,7 +15,7 @@ from diem_operator.cluster.watch import EventType
 from diem_operator.model.diemjob import DiemJob
 from diem_operator.model.metadata import ObjectKey
 from tests.unit.cluster.objects import bookmark, diemjob, event, failure, page, undecodable
-from tests.unit.cluster.scripted_server import Play, ScriptedServer, SeenRequest, answer, close, reset, stream
+from tests.unit.cluster.scripted_server import Play, ScriptedServer, SeenRequest, answer, close, hang, reset, stream
 
 TIMING = ReflectorTiming(inactivity_seconds=0.5, first_pause_seconds=0.01, most_pause_seconds=0.02, settled_seconds=9)
 
@@ -258,6 +258,27 @@ async def test_first_list_is_tried_until_it_is_allowed(server: ScriptedServer, r
     async with asyncio.timeout(5):
         await running.reflector.wait_until_synced()
     assert running.heard.log == [("replace", (), 100)]
+
+
+async def test_refusal_is_known_until_a_list_succeeds(server: ScriptedServer, running: Running) -> None:
+    forbidden, busy = answer(403, failure(403, "Forbidden")), answer(503, {})
+    server.plays(answer(200, page(version=100)), forbidden, busy, forbidden, *[busy] * 5, hang)
+    await running.until(lambda: len(server.requests) == 10)
+    assert running.reflector.is_refused
+    assert running.reflector.is_synced
+
+
+async def test_list_that_succeeds_ends_a_refusal(server: ScriptedServer, running: Running) -> None:
+    server.plays(answer(403, failure(403, "Forbidden")), answer(200, page(version=100)), stream(then_hang=True))
+    await running.until(lambda: running.reflector.is_refused)
+    await running.until(lambda: running.reflector.is_synced and not running.reflector.is_refused)
+
+
+@pytest.mark.parametrize("fault", [answer(404, failure(404, "NotFound")), answer(500, {}), close])
+async def test_other_trouble_is_no_refusal(server: ScriptedServer, running: Running, fault: Play) -> None:
+    server.plays(*[fault] * 500)
+    await running.until(lambda: len(server.requests) > 5)
+    assert not running.reflector.is_refused
 
 
 async def test_trouble_is_logged_once_and_not_at_each_try(
