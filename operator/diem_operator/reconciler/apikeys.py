@@ -27,6 +27,7 @@ from diem_operator.model.diemapikey import DiemApiKey
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.planning.merge_patch import build_merge_patch
 from diem_operator.reconciler.leadership import Leadership, NotLeader
+from diem_operator.reconciler.lists import ServedLists
 from diem_operator.reconciler.queue import WorkQueue
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.signing_secret import UnusableSigningSecret
@@ -74,6 +75,7 @@ class ApiKeyController:
         self._world = world
         self._apikeys: dict[ObjectKey, DiemApiKey] = {}
         self._registry = KeyRegistry(world.settings)
+        self._lists = ServedLists(world.scope.listed, what="lists of DiemApiKeys")
         self._queue: WorkQueue[ObjectKey] | None = None
 
     @property
@@ -131,8 +133,7 @@ class ApiKeyController:
                 logger.warning("Could not compare the known DiemApiKeys with the API server: %s", error)
 
     async def _resync(self) -> None:
-        for namespace in self._world.scope.listed:
-            listing = await self._world.cluster.apikeys.list(namespace)
+        for namespace, listing in (await self._lists.take(self._world.cluster.apikeys.list)).items():
             listed = {apikey.key for apikey in listing.items}
             known = [key for key in self._apikeys if namespace in {None, key.namespace}]
             for key in known:

@@ -5,7 +5,7 @@ may still arrive can then not be known.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -145,10 +145,16 @@ class Memory:
         if straggler is not None and straggler.arrives_for_seconds <= 0:
             del self._lost_posts[key]
 
-    def note_lists(self, *, began_seconds: float) -> None:
-        """Forget all such POSTs whose Jobs would be known, as all Jobs were listed when none of them could arrive."""
+    def note_lists(self, *, began_seconds: float, unlisted: Container[str | None] = ()) -> None:
+        """Forget all such POSTs whose Jobs would be known, as all Jobs were listed when none of them could arrive.
+
+        Args:
+            began_seconds: when the lists were begun.
+            unlisted: namespaces of which there was none.
+        """
         for key in list(self._lost_posts):
-            self.note_read(key, began_seconds=began_seconds)
+            if key.namespace not in unlisted:
+                self.note_read(key, began_seconds=began_seconds)
 
     def clear(self) -> None:
         """Forget everything: somebody else has led in between."""

@@ -20,6 +20,7 @@ from diem_operator.planning.steps import Wait
 from diem_operator.planning.timing import is_worth_inspecting
 from diem_operator.planning.world import Inspection, World
 from diem_operator.reconciler.inspector import Inspector
+from diem_operator.reconciler.lists import ServedLists
 from diem_operator.reconciler.memory import Memory
 from diem_operator.reconciler.scope import Scope
 from diem_operator.reconciler.store import Store
@@ -58,6 +59,7 @@ class Observer:
         self._store = store
         self._memory = memory
         self._scope = scope
+        self._lists = ServedLists(scope.listed, what="lists of DiemJobs and Jobs")
         self._inspector = Inspector(cluster)
         self._now = now
         self._steady_seconds = steady_seconds
@@ -88,12 +90,18 @@ class Observer:
         )
 
     async def start(self) -> set[ObjectKey]:
-        """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are."""
+        """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are.
+
+        Those where LISTs are refused are left until a watch can list them, and read before they are decided on.
+        """
         self._memory.clear()
         self._doubtful.clear()
         self._to_inspect.clear()
         doubtful = await self.resync()
-        return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs()}
+        known = {diemjob.key for diemjob in self._store.list_diemjobs()}
+        unlisted = self._find_unlisted(known)
+        self._doubtful |= unlisted
+        return doubtful | (known - unlisted)
 
     def want_inspection(self, key: ObjectKey) -> None:
         """Have decisions wait for no look at the pods until `inspect` has taken one."""
@@ -158,7 +166,7 @@ class Observer:
             diemjobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        return self._doubt_all(self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace))
+        return self._doubt_all(self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace), namespace)
 
     def doubt_jobs_unlike(self, jobs: Iterable[Job], *, namespace: str | None) -> set[ObjectKey]:
         """Doubt the DiemJobs around which a LIST of Jobs differs from what is known; return their keys.
@@ -167,11 +175,16 @@ class Observer:
             jobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        return self._doubt_all(self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace))
+        return self._doubt_all(self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace), namespace)
 
-    def _doubt_all(self, keys: set[ObjectKey]) -> set[ObjectKey]:
+    def _doubt_all(self, keys: set[ObjectKey], namespace: str | None) -> set[ObjectKey]:
+        """Doubt these; return them, and those of the namespace that could not be read as long as it was refused."""
         self._doubtful |= keys
-        return keys
+        return keys | {key for key in self._doubtful if key.namespace == namespace}
+
+    def _find_unlisted(self, keys: set[ObjectKey]) -> set[ObjectKey]:
+        """Return those of the keys of which the last LISTs can tell nothing."""
+        return {key for key in keys if key.namespace in self._lists.refused}
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
         """Read what the last LISTs contradicted, or a write left open; return whether there was such a thing."""
@@ -197,28 +210,28 @@ class Observer:
 
         What a watch has brought since a LIST was taken is newer than the LIST. So nothing is taken away on its word
         alone: where it lacks an object, or has another version, that object is read before anything is decided.
+        What is known of a namespace whose LISTs are refused stays as it is.
         """
         began_seconds = self._steady_seconds()
-        diemjobs, jobs = await self._list()
+        listed = (await self._lists.take(self._list)).values()
+        diemjobs = [diemjob for each, _ in listed for diemjob in each]
+        jobs = [job for _, each in listed for job in each]
         changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
         changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
-        self._doubtful |= self._store.find_doubtful_keys(diemjobs, jobs)
-        self._memory.note_lists(began_seconds=began_seconds)
-        return changed | self._doubtful
+        doubtful = self._store.find_doubtful_keys(diemjobs, jobs)
+        self._doubtful |= doubtful - self._find_unlisted(doubtful)
+        self._memory.note_lists(began_seconds=began_seconds, unlisted=self._lists.refused)
+        return changed | (self._doubtful - self._find_unlisted(self._doubtful))
 
-    async def _list(self) -> tuple[list[DiemJob], list[Job]]:
-        diemjobs: list[DiemJob] = []
-        jobs: list[Job] = []
-        for namespace in self._scope.listed:
-            listing = await self._cluster.diemjobs.list(namespace)
-            for key in listing.undecodable:
-                self.forget_diemjob(key, resource_version=listing.resource_version)
-            diemjobs += listing.items
-            jobs += (await self._cluster.jobs.list(namespace, label_selector=JOB_LABEL_SELECTOR)).items
+    async def _list(self, namespace: str | None) -> tuple[list[DiemJob], list[Job]]:
+        listing = await self._cluster.diemjobs.list(namespace)
+        for key in listing.undecodable:
+            self.forget_diemjob(key, resource_version=listing.resource_version)
+        jobs = await self._cluster.jobs.list(namespace, label_selector=JOB_LABEL_SELECTOR)
         serves = self._scope.serves
         return (
-            [diemjob for diemjob in diemjobs if serves(diemjob.metadata.namespace)],
-            [job for job in jobs if serves(job.metadata.namespace)],
+            [diemjob for diemjob in listing.items if serves(diemjob.metadata.namespace)],
+            [job for job in jobs.items if serves(job.metadata.namespace)],
         )
 
     async def _read_diemjob(self, key: ObjectKey) -> DiemJob | None:

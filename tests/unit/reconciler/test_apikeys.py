@@ -259,6 +259,38 @@ async def test_comparing_that_fails_is_tried_again(caplog: pytest.LogCaptureFixt
         await term.reach("Issued")
 
 
+async def test_namespace_whose_list_is_refused_keeps_its_keys_and_spoils_no_other() -> None:
+    term = Term(resync_seconds=0.01, scope=Scope(namespaces=("team-a", "team-b")))
+    term.cluster.apikeys.refused.add("team-a")
+    other = ObjectKey(namespace="team-b", name="ci")
+    term.store(make_key())
+    term.cluster.apikeys.store(make_key().named("ci", namespace="team-b", uid="uid-2").build())
+    async with leading(term):
+        await term.reach("Issued", other)
+        term.cluster.apikeys.remove(CI)
+        term.cluster.apikeys.remove(other)
+        await reach_stored_count(term, 1)
+        term.cluster.apikeys.refused.clear()
+        await reach_stored_count(term, 0)
+
+
+async def reach_stored_count(term: Term, count: int) -> None:
+    """Return when so many keys are known; more comparisons do not change that."""
+    async with asyncio.timeout(5):
+        while term.controller.stored_count != count:  # noqa: ASYNC110 - it is a poll
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    assert term.controller.stored_count == count
+
+
+async def test_term_begins_again_when_every_list_is_refused() -> None:
+    term = Term(scope=Scope(namespaces=("team-a", "team-b")))
+    term.cluster.apikeys.refused.update(("team-a", "team-b"))
+
+    with pytest.raises(Forbidden):
+        await term.controller.run()
+
+
 async def test_term_begins_again_when_its_first_list_fails() -> None:
     term = Term()
     term.cluster.apikeys.failures.append(OutcomeUnknown("no answer"))

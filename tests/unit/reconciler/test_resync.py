@@ -1,14 +1,20 @@
 """What two LISTs may tell the store, which namespaces they cover, and what they leave to a live read."""
 
+import logging
+
 import msgspec
 import pytest
 
-from diem_operator.cluster.errors import OutcomeUnknown, UndecodableAnswer
+from diem_operator.cluster.errors import Forbidden, OutcomeUnknown, UndecodableAnswer
 from diem_operator.model.diemjob import Phase
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
+from diem_operator.planning.world import PostOutcome
+from diem_operator.reconciler.posting import PostResult
 from diem_operator.reconciler.scope import Scope
+from tests.builders import make_attempt
 from tests.unit.reconciler.conftest import KEY, Shell
+from tests.unit.reconciler.fake_cluster import refusal
 
 
 def find_job_names(shell: Shell) -> list[str]:
@@ -273,3 +279,112 @@ async def test_only_served_namespaces_are_looked_at(
     assert listed == scope.listed
     assert [key.namespace for key in sorted(keys)] == served
     assert [namespace for namespace in ("a", "b", "own") if scope.serves(namespace)] == served
+
+
+# Namespaces whose LISTs are refused
+
+OTHER = ObjectKey(namespace="b", name=KEY.name)
+FORBIDDEN = refusal(403, "Forbidden")
+
+
+@pytest.fixture
+def namespaced() -> Shell:
+    """One that serves two namespaces, each with a DiemJob that is known, and changes that no watch has told."""
+    shell = Shell(Scope(namespaces=(KEY.namespace, OTHER.namespace)))
+    for namespace in (KEY.namespace, OTHER.namespace):
+        shell.apply(namespace=namespace)
+    shell.tell()
+    for namespace in (KEY.namespace, OTHER.namespace):
+        shell.apply(namespace=namespace, state="stopped")
+    shell.server.pending_events.clear()
+    return shell
+
+
+@pytest.mark.parametrize("what", ["LIST diemjobs", "LIST jobs"])
+async def test_refused_namespace_is_left_as_it_is_known_and_spoils_no_other(namespaced: Shell, what: str) -> None:
+    shell = namespaced
+    shell.server.fail(what, FORBIDDEN, at=2)
+
+    assert await shell.observer.resync() == {KEY}
+    assert shell.store.find_diemjob(KEY) == shell.diemjob(KEY)
+    assert shell.store.find_diemjob(OTHER) is not None
+    assert shell.store.find_diemjob(OTHER) != shell.diemjob(OTHER)
+    assert await shell.observer.refresh_if_doubtful(OTHER) is False
+
+    assert await shell.observer.resync() == {OTHER}
+
+
+async def test_term_leaves_what_it_cannot_list_until_a_watch_lists_it_and_reads_it_then(namespaced: Shell) -> None:
+    shell = namespaced
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+    assert await shell.observer.start() == {KEY}
+    known = shell.store.find_diemjob(OTHER)
+    assert known is not None
+
+    assert shell.observer.doubt_diemjobs_unlike([shell.diemjob()], namespace=KEY.namespace) == set()
+    assert shell.observer.doubt_diemjobs_unlike([known], namespace=OTHER.namespace) == {OTHER}
+
+    assert await shell.observer.refresh_if_doubtful(OTHER) is True
+    assert shell.observer.doubt_diemjobs_unlike([shell.diemjob(OTHER)], namespace=OTHER.namespace) == set()
+
+
+async def test_term_takes_up_what_it_could_not_list_with_the_next_comparison(namespaced: Shell) -> None:
+    shell = namespaced
+    shell.server.fail("LIST jobs", FORBIDDEN, at=2)
+    await shell.observer.start()
+    shell.server.fail("LIST jobs", FORBIDDEN, at=2)
+    assert await shell.observer.resync() == set()
+
+    assert await shell.observer.resync() == {OTHER}
+
+
+async def test_post_without_an_answer_is_reckoned_with_as_long_as_its_namespace_cannot_be_listed(
+    namespaced: Shell,
+) -> None:
+    shell = namespaced
+    for key in (KEY, OTHER):
+        attempt = make_attempt(PostOutcome.UNKNOWN, "r1")
+        uid = shell.diemjob(key).metadata.uid
+        shell.memory.note_post(key, uid, PostResult(attempt, is_unanswered=True), now_seconds=shell.clock.seconds)
+    shell.clock.seconds += 1000
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+
+    await shell.observer.resync()
+
+    assert shell.memory.find_straggler(KEY, now_seconds=shell.clock.seconds) is None
+    assert shell.memory.find_straggler(OTHER, now_seconds=shell.clock.seconds) is not None
+
+
+@pytest.mark.parametrize(
+    ("scope", "refused"),
+    [(Scope(), 1), (Scope(namespaces=("a", "b")), 2)],
+    ids=["the one list of everything", "each namespace"],
+)
+async def test_lists_that_are_all_refused_fail(scope: Scope, refused: int) -> None:
+    shell = Shell(scope)
+    for place in range(refused):
+        shell.server.fail("LIST diemjobs", FORBIDDEN, at=place + 1)
+
+    with pytest.raises(Forbidden):
+        await shell.observer.start()
+
+
+async def test_list_that_fails_otherwise_fails_all(namespaced: Shell) -> None:
+    namespaced.server.fail("LIST diemjobs", FORBIDDEN)
+    namespaced.server.fail("LIST diemjobs", OutcomeUnknown("no answer"), at=2)
+
+    with pytest.raises(OutcomeUnknown):
+        await namespaced.observer.resync()
+
+
+async def test_refusal_is_logged_once(namespaced: Shell, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for is_refused in (True, True, False, False):
+        if is_refused:
+            namespaced.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+        await namespaced.observer.resync()
+
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "Went on without lists of DiemJobs and Jobs in b",
+        "Had lists of DiemJobs and Jobs in b again",
+    ]
