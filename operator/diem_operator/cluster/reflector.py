@@ -109,7 +109,7 @@ class Reflector(Generic[T]):
 
     @property
     def is_refused(self) -> bool:
-        """Whether the API server has forbidden a list or a watch, and no list has succeeded since."""
+        """Whether the API server has forbidden a list, and none has succeeded since."""
         return self._is_refused
 
     @property
@@ -194,9 +194,12 @@ class Reflector(Generic[T]):
         self._confirmed_at = _loop_seconds()
 
     def _recover(self, error: ClusterError) -> float:
-        level = logging.WARNING if self._failures == 0 and not isinstance(error, Gone) else logging.DEBUG
+        was_refused = self._is_refused
+        self._is_refused = was_refused or (self._must_list and isinstance(error, Forbidden))
+        is_news = self._is_refused and not was_refused
+        is_worth_a_line = is_news or (self._failures == 0 and not isinstance(error, Gone))
+        level = logging.WARNING if is_worth_a_line else logging.DEBUG
         logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
-        self._is_refused = self._is_refused or isinstance(error, Forbidden)
         pause_seconds = self._next_pause()
         if isinstance(error, TooManyRequests):
             # Its data are what they were, and a list would be more work for it than a watch.

@@ -281,6 +281,29 @@ async def test_other_trouble_is_no_refusal(server: ScriptedServer, running: Runn
     assert not running.reflector.is_refused
 
 
+async def test_watch_that_is_refused_beside_lists_that_succeed_is_no_refusal_and_logged_once(
+    server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    states = []
+    for version in range(100, 105):
+        server.plays(answer(200, page(version=version)), answer(403, failure(403, "Forbidden")))
+        await running.until(lambda version=version: running.reflector.resource_version == version)  # type: ignore[misc]
+        await server.wait_for_requests(2 * (version - 99))
+        states.append(running.reflector.is_refused)
+    assert states == [False] * 5
+    assert len([record for record in caplog.records if "Could not follow" in record.message]) == 1
+
+
+async def test_refusal_is_logged_once_also_where_it_follows_other_trouble(
+    server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    server.plays(answer(503, {}), *[answer(403, failure(403, "Forbidden"))] * 500)
+    await running.until(lambda: len(server.requests) > 5)
+    assert [record.message.count("403") for record in caplog.records if "Could not follow" in record.message] == [0, 1]
+
+
 async def test_trouble_is_logged_once_and_not_at_each_try(
     server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
