@@ -44,6 +44,8 @@ _NAME: Final = re.compile(r"[\w/-]*")
 # Louder than they are useful: kopf reports each successful call of a handler at INFO, and each of its regular logins.
 QUIET_LOGGERS: Final = ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "asyncio")
 
+_ATTEMPT: Final = re.compile(r"Request attempt #(\d+) failed; will retry")
+
 
 def redact(text: str) -> str:
     """Return the text without what looks like a token, a key or the value of an authenticating header."""
@@ -87,10 +89,17 @@ def configure_logging(*, log_format: LogFormat, level: str, stream: TextIO | Non
     is_text = log_format == "text" or (log_format == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    handler.addFilter(is_worth_a_line)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out most of kopf's attempts at one request, of which there is no end: it is told of ever more rarely."""
+    attempt = _ATTEMPT.match(record.getMessage()) if record.name.startswith("kopf.") else None
+    return attempt is None or int(attempt[1]).bit_count() == 1
 
 
 def _read_fields(record: logging.LogRecord) -> dict[str, object]:

@@ -5,7 +5,8 @@ seconds for it and cancels it; a leader's writes and the release of its Lease wo
 makes the same tasks and leaves their end to us.
 
 Nor may an error in a watch be the end of the process: kopf ends for each that it does not expect, such as a 500 within
-a stream, a 403 or a line cut short, and every replica watches; the kubelet would start all of them again, ever later.
+a stream or a line cut short, and every replica watches; the kubelet would start all of them again, ever later. Where
+the API server refuses a list or a watch, kopf asks again every few seconds, and goes on in all other namespaces.
 """
 
 import asyncio

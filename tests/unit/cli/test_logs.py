@@ -84,6 +84,17 @@ def test_successful_handlers_are_not_worth_a_line() -> None:
     assert stream.getvalue() == ""
 
 
+def test_endless_attempts_at_a_request_are_logged_ever_more_rarely() -> None:
+    stream = configure()
+    for logger in ("kopf._cogs.clients.watching", "diem_operator"):
+        for attempt in range(1, 101):
+            logging.getLogger(logger).error(f"Request attempt #{attempt} failed; will retry: GET /path")  # noqa: G004 - as kopf does
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [entry["message"].split()[2] for entry in entries if entry["logger"].startswith("kopf")]
+    assert told == ["#1", "#2", "#4", "#8", "#16", "#32", "#64"]
+    assert len(entries) == len(told) + 100
+
+
 def test_level_is_respected() -> None:
     stream = configure(level="error")
     logging.getLogger("kopf.objects").warning("Slow")

@@ -31,11 +31,13 @@ class Stream:
 
 
 class FakeApiServer:
-    """Attributes: `requests` are `(method, path, query)` as they came; `streams` by plural."""
+    """Attributes: `requests` are `(method, path, query)` as they came; `streams` by plural; of `refused` namespaces
+    nothing may be read."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.streams = {"diemjobs": Stream(), "diemapikeys": Stream()}
+        self.refused: set[str] = set()
         self.url = ""
 
     @property
@@ -45,6 +47,9 @@ class FakeApiServer:
     def queries_of(self, plural: str) -> list[dict[str, str]]:
         return [query for _, path, query in self.requests if path.endswith(f"/{plural}")]
 
+    def requests_for(self, namespace: str) -> list[str]:
+        return [path for _, path, _ in self.requests if namespace in path.split("/")]
+
     def send(self, plural: str, event_type: str, raw: dict[str, Any]) -> None:
         self.streams[plural].events.put_nowait({"type": event_type, "object": raw})
 
@@ -52,6 +57,8 @@ class FakeApiServer:
         self.requests.append((request.method, request.path, dict(request.query)))
         if request.method != "GET":
             return web.json_response({"kind": "Status", "code": 403, "message": "no writes"}, status=403)
+        if self.refused & set(request.path.split("/")):
+            return web.json_response({"kind": "Status", "code": 403, "message": "no reads"}, status=403)
         plural = request.path.rpartition("/")[2]
         if plural in self.streams:
             stream = self.streams[plural]

@@ -71,6 +71,21 @@ async def test_watches_that_kopf_leaves_running_are_ended_too(fake_api: FakeApiS
     assert {task.get_name() for task in asyncio.all_tasks() - before if "diem" in task.get_name()} == set()
 
 
+async def test_refused_namespace_is_asked_for_again_and_spoils_no_other(
+    fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf
+) -> None:
+    fake_api.streams["diemapikeys"].listed.append(make_object("listed"))
+    fake_api.refused.add("team-b")
+    await embedded.start(namespaces=("team-a", "team-b"))
+    await eventually(lambda: len(fake_api.requests_for("team-b")) == 2)
+    assert embedded.is_alive
+    assert seen.objects == [(None, "listed")]
+
+    fake_api.refused.clear()
+    await eventually(lambda: len(seen.objects) == 2)
+    assert embedded.is_alive
+
+
 async def test_expired_watch_is_listed_again(fake_api: FakeApiServer, seen: Seen, embedded: EmbeddedKopf) -> None:
     fake_api.streams["diemapikeys"].listed.append(make_object("listed"))
     await embedded.start(namespaces=())
