@@ -145,9 +145,11 @@ async def measure_bursts(
 
 
 async def rate_tuned_job_controller(arena: Arena, namespace: str, *, count: int) -> float:
-    """Return Pods per second of Kubernetes' own controller, which runs only meanwhile."""
+    """Return Pods per second of Kubernetes' own controller, which runs only until they are gone."""
     arena.tune_controllers()
     rate = await rate_job_controller(arena, namespace, count=count)
+    await arena.clear(namespace)
+    await arena.wait_for_no_pods(namespace)
     assert arena.cluster.controller_manager is not None
     arena.cluster.controller_manager.stop()
     return rate

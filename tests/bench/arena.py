@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.bench.clients import DIEMJOBS, JOBS, Client, connect_kubernetes, run_all
+from tests.bench.clients import DIEMJOBS, JOBS, PODS, Client, connect_kubernetes, run_all
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import Installation, Site, open_site
 from tests.reliability.people import make_diemjob
@@ -141,6 +141,13 @@ class Arena:
                 self.kube.send("DELETE", f"{path}/{name}", {"propagationPolicy": "Background"}, is_gone_fine=True)
                 for name in names
             )
+
+    async def wait_for_no_pods(self, namespace: str) -> None:
+        """Return when Kubernetes has collected the pods of Jobs that are gone."""
+        path = f"{PODS.format(namespace)}?limit=1"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while msgspec.json.decode(await self.kube.send("GET", path), type=_Objects).items:  # noqa: ASYNC110 - a poll
+                await asyncio.sleep(SETTLE_SECONDS)
 
     async def begin_anew(self, installation: Installation) -> None:
         """Remove all, and return when the operator rests, so that nothing of it is left for what is measured next."""

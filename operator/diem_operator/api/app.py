@@ -79,7 +79,7 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
         authenticator=authenticator,
         cache=knowledge.cache,
         is_cache_synced=lambda: knowledge.diemjobs.is_synced,
-        has_cache_listed=knowledge.diemjobs.has_listed,
+        may_cache_lack=knowledge.diemjobs.may_lack,
         desk=_build_desk(cluster, settings, knowledge),
     )
     app = web.Application(

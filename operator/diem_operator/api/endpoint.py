@@ -29,14 +29,14 @@ class JobEndpoint:
 
     Attributes:
         is_cache_synced: whether the jobs are known wherever they may be read.
-        has_cache_listed: whether those of a namespace are.
+        may_cache_lack: whether there may be jobs in a namespace that are not known.
     """
 
     settings: ApiSettings
     authenticator: Authenticator
     cache: JobCache
     is_cache_synced: Callable[[], bool]
-    has_cache_listed: Callable[[str], bool]
+    may_cache_lack: Callable[[str], bool]
     desk: JobDesk
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -74,9 +74,9 @@ class JobEndpoint:
 
     def _find_diemjob(self, command: Command, entry: KeyEntry) -> DiemJob:
         reference = find_reference(entry, command.job_id)
-        is_known = reference is None or self.has_cache_listed(reference.namespace)
-        if not (is_known and self.is_cache_synced()):
-            raise Problem(ProblemKind.NOT_READY, "the jobs are not known yet; try again in a few seconds")
+        may_lack_it = reference is not None and self.may_cache_lack(reference.namespace)
+        if may_lack_it or not self.is_cache_synced():
+            raise Problem(ProblemKind.NOT_READY, "the jobs are not known at the moment; try again in a few seconds")
         found = authorize(entry, action=command.action, job_id=command.job_id, find=self.cache.find)
         if found.answer is Answer.ACTION_FORBIDDEN:
             raise Problem(ProblemKind.ACTION_FORBIDDEN, f"this key may not be used for {command.action.value!r}")

@@ -44,7 +44,11 @@ _NAME: Final = re.compile(r"[\w/-]*")
 # Louder than they are useful: kopf reports each successful call of a handler at INFO, and each of its regular logins.
 QUIET_LOGGERS: Final = ("kopf.objects", "kopf.activities", "kopf._core.engines.activities", "asyncio")
 
-_ATTEMPT: Final = re.compile(r"Request attempt #(\d+) failed; will retry")
+# How kopf tells that it will try a request again, without the query and the error's own words.
+_ATTEMPT: Final = re.compile(r"Request attempt #\d+ failed; will retry: (\S+ [^\s?]+)\S* -> (\w+)")
+
+RETRY_LINE_SECONDS: Final = 300.0
+"""Between two lines about a request that kopf tries again and again."""
 
 
 def redact(text: str) -> str:
@@ -89,17 +93,30 @@ def configure_logging(*, log_format: LogFormat, level: str, stream: TextIO | Non
     is_text = log_format == "text" or (log_format == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
-    handler.addFilter(is_worth_a_line)
+    handler.addFilter(SomeRetries())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Leave out most of kopf's attempts at one request, of which there is no end: it is told of ever more rarely."""
-    attempt = _ATTEMPT.match(record.getMessage()) if record.name.startswith("kopf.") else None
-    return attempt is None or int(attempt[1]).bit_count() == 1
+class SomeRetries(logging.Filter):
+    """Leaves out most of kopf's attempts at one request: there is no end of them where a namespace may not be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_at: dict[tuple[str, ...], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be written."""
+        attempt = _ATTEMPT.match(record.getMessage()) if record.name.startswith("kopf.") else None
+        if attempt is None:
+            return True
+        told_at = self._told_at.get(attempt.groups())
+        is_due = told_at is None or record.created - told_at >= RETRY_LINE_SECONDS
+        if is_due:
+            self._told_at[attempt.groups()] = record.created
+        return is_due
 
 
 def _read_fields(record: logging.LogRecord) -> dict[str, object]:

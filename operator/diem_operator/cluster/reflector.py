@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import or_
-from typing import Generic, NoReturn, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar
 
 from diem_operator.cluster.endpoint import Endpoint
 from diem_operator.cluster.errors import ClusterError, Forbidden, Gone, TooManyRequests
@@ -25,6 +25,9 @@ from diem_operator.model.metadata import ObjectKey
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+REFUSED_SECONDS: Final = 3.0
+"""Lists that are forbidden for so long may be so for good; an API server that has just started forbids for a moment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +93,7 @@ class Reflector(Generic[T]):
         self._label_selector = label_selector
         self._timing = timing or ReflectorTiming()
         self._synced = asyncio.Event()
-        self._is_refused = False
+        self._forbidden_since: float | None = None
         self._must_list = True
         self._relist_at: float | None = None
         self._resource_version = 0
@@ -109,8 +112,9 @@ class Reflector(Generic[T]):
 
     @property
     def is_refused(self) -> bool:
-        """Whether the API server has forbidden a list, and none has succeeded since."""
-        return self._is_refused
+        """Whether the API server has forbidden lists for some time, and none has succeeded since."""
+        since = self._forbidden_since
+        return since is not None and _loop_seconds() - since >= REFUSED_SECONDS
 
     @property
     def resource_version(self) -> int:
@@ -154,7 +158,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
-        self._must_list = self._is_refused = False
+        self._must_list, self._forbidden_since = False, None
         if self._timing.relist_seconds is not None:
             self._relist_at = _loop_seconds() + self._timing.relist_seconds
         for key in listing.undecodable:
@@ -194,11 +198,10 @@ class Reflector(Generic[T]):
         self._confirmed_at = _loop_seconds()
 
     def _recover(self, error: ClusterError) -> float:
-        was_refused = self._is_refused
-        self._is_refused = was_refused or (self._must_list and isinstance(error, Forbidden))
-        is_news = self._is_refused and not was_refused
-        is_worth_a_line = is_news or (self._failures == 0 and not isinstance(error, Gone))
-        level = logging.WARNING if is_worth_a_line else logging.DEBUG
+        is_news = self._failures == 0 and not isinstance(error, Gone)
+        if self._must_list and isinstance(error, Forbidden) and self._forbidden_since is None:
+            self._forbidden_since, is_news = _loop_seconds(), True
+        level = logging.WARNING if is_news else logging.DEBUG
         logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
         pause_seconds = self._next_pause()
         if isinstance(error, TooManyRequests):
@@ -228,12 +231,15 @@ class Watch(Generic[T]):
         """Whether everything that may be read has been listed once; where nothing may, nothing has."""
         return self._holds(lambda reflector: reflector.is_synced)
 
-    def has_listed(self, namespace: str) -> bool:
-        """Whether all of a namespace has been listed once; of one that is not served, there is nothing to list."""
-        return all(reflector.is_synced for reflector in self._find_reflectors(namespace))
+    def may_lack(self, namespace: str) -> bool:
+        """Whether there may be objects in a namespace that were never told, as it was not listed yet, or is refused.
+
+        In one that is not served, there is nothing to tell.
+        """
+        return any(each.is_refused or not each.is_synced for each in self._find_reflectors(namespace))
 
     def is_confirmed(self, *, within_seconds: float, namespace: str | None = None) -> bool:
-        """Whether the API server has lately proved that nothing is missing of all that is served.
+        """Whether the API server has lately proved that nothing is missing.
 
         Args:
             within_seconds: how long ago at most.
@@ -241,12 +247,12 @@ class Watch(Generic[T]):
         """
         earliest = _loop_seconds() - within_seconds
 
-        def is_confirmed(reflector: Reflector[T]) -> bool:
+        def is_recent(reflector: Reflector[T]) -> bool:
             return reflector.confirmed_at is not None and reflector.confirmed_at >= earliest
 
         if namespace is None:
-            return self._holds(is_confirmed)
-        return self.is_synced and any(map(is_confirmed, self._find_reflectors(namespace)))
+            return self._holds(is_recent)
+        return self.is_synced and any(map(is_recent, self._find_reflectors(namespace)))
 
     def _holds(self, condition: Callable[[Reflector[T]], bool]) -> bool:
         """Whether it holds somewhere, and everywhere but where reads are refused."""

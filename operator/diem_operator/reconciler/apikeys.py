@@ -133,14 +133,16 @@ class ApiKeyController:
                 logger.warning("Could not compare the known DiemApiKeys with the API server: %s", error)
 
     async def _resync(self) -> None:
-        for namespace, listing in (await self._lists.take(self._world.cluster.apikeys.list)).items():
-            listed = {apikey.key for apikey in listing.items}
-            known = [key for key in self._apikeys if namespace in {None, key.namespace}]
-            for key in known:
-                if key not in listed:
-                    self._remove(key, version=int(listing.resource_version))
-            for apikey in listing.items:
-                self._put(apikey)
+        await self._lists.take(self._resync_namespace)
+
+    async def _resync_namespace(self, namespace: str | None) -> None:
+        listing = await self._world.cluster.apikeys.list(namespace)
+        listed = {apikey.key for apikey in listing.items}
+        for key in [key for key in self._apikeys if namespace in {None, key.namespace}]:
+            if key not in listed:
+                self._remove(key, version=int(listing.resource_version))
+        for apikey in listing.items:
+            self._put(apikey)
 
     async def _work(self, queue: WorkQueue[ObjectKey], context: KeyContext) -> None:
         while True:

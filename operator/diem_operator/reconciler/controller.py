@@ -44,6 +44,9 @@ MAX_STEPS = 64
 RESYNC_HASTE: Final = 10.0
 """A comparison that failed is made again so many times sooner; watches that begin anew compare by themselves."""
 
+REFUSED_SECONDS: Final = 5.0
+"""Between two tries to list a namespace in which that is refused."""
+
 INSPECTION_PAUSE_RATIO: Final = 4.0
 """Between two looks at pods, as a multiple of what the first of them took."""
 
@@ -153,6 +156,7 @@ class DiemJobController:
                 self._queue.add(key)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._resync_for_ever())
+                tasks.create_task(self._list_refused_for_ever())
                 tasks.create_task(self._inspect_for_ever(self._inspections))
                 for _ in range(self._workers):
                     tasks.create_task(self._work(self._queue))
@@ -177,6 +181,17 @@ class DiemJobController:
                 continue
             pause_seconds = self._resync_seconds
             for key in changed:
+                self._enqueue(key)
+
+    async def _list_refused_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(REFUSED_SECONDS)
+            try:
+                listed = await self._observer.list_refused()
+            except ClusterError as error:
+                logger.warning("Could not list again where that was refused: %s", error)
+                continue
+            for key in listed:
                 self._enqueue(key)
 
     async def _inspect_for_ever(self, inspections: WorkQueue[ObjectKey]) -> None:

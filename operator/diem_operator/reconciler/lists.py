@@ -5,7 +5,8 @@ refused for good; nothing may be concluded there from what it would have told.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from diem_operator.cluster.errors import Forbidden
@@ -30,7 +31,7 @@ class ServedLists:
 
     @property
     def refused(self) -> frozenset[str | None]:
-        """Namespaces in which the last LISTs were refused."""
+        """Namespaces whose last LIST was refused, of those that did not fail as a whole."""
         return self._refused
 
     async def take(self, list_one: Callable[[str | None], Awaitable[T]]) -> dict[str | None, T]:
@@ -40,22 +41,35 @@ class ServedLists:
             Forbidden: all were.
             ClusterError: one failed in another way.
         """
+        return await self._take(list_one, self._namespaces)
+
+    async def take_refused(self, list_one: Callable[[str | None], Awaitable[T]]) -> dict[str | None, T]:
+        """Try again where the last LIST was refused; return those that were not any more.
+
+        Raises:
+            ClusterError: one failed in another way.
+        """
+        return await self._take(list_one, [each for each in self._namespaces if each in self._refused])
+
+    async def _take(
+        self, list_one: Callable[[str | None], Awaitable[T]], namespaces: Sequence[str | None]
+    ) -> dict[str | None, T]:
         taken: dict[str | None, T] = {}
         refusals: dict[str | None, Forbidden] = {}
-        for namespace in self._namespaces:
+        for namespace in namespaces:
             try:
                 taken[namespace] = await list_one(namespace)
             except Forbidden as error:
                 refusals[namespace] = error
-        if refusals and not taken:
+        if refusals and len(refusals) == len(self._namespaces):
             raise next(iter(refusals.values()))
-        self._note(refusals)
+        self._note(refusals, listed=taken.keys())
         return taken
 
-    def _note(self, refusals: dict[str | None, Forbidden]) -> None:
+    def _note(self, refusals: Mapping[str | None, Forbidden], *, listed: AbstractSet[str | None]) -> None:
         """Keep which were refused, and log each once."""
         for namespace in refusals.keys() - self._refused:
             logger.warning("Went on without %s in %s: %s", self._what, namespace, refusals[namespace])
-        for namespace in self._refused - refusals.keys():
+        for namespace in self._refused & listed:
             logger.info("Had %s in %s again", self._what, namespace)
-        self._refused = frozenset(refusals)
+        self._refused = (self._refused - listed) | refusals.keys()

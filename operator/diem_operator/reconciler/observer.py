@@ -1,7 +1,7 @@
 """Gathers the world a decision rests on: from the store, or, where absence must be proven, from the API server."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +31,9 @@ FIRST_LOOK_SECONDS: Final = 5.0
 """Between two live looks at a Job of which watches may not tell; between looks at one that is long in going, more."""
 
 MAX_LOOK_SECONDS: Final = 60.0
+
+_Lists = tuple[list[DiemJob], list[Job]]
+"""The DiemJobs and the Jobs of one namespace, or of all."""
 
 
 class Observer:
@@ -92,16 +95,13 @@ class Observer:
     async def start(self) -> set[ObjectKey]:
         """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are.
 
-        Those where LISTs are refused are left until a watch can list them, and read before they are decided on.
+        Those where LISTs are refused are left to `list_refused`.
         """
         self._memory.clear()
         self._doubtful.clear()
         self._to_inspect.clear()
         doubtful = await self.resync()
-        known = {diemjob.key for diemjob in self._store.list_diemjobs()}
-        unlisted = self._find_unlisted(known)
-        self._doubtful |= unlisted
-        return doubtful | (known - unlisted)
+        return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs() if self._is_listed(diemjob.key)}
 
     def want_inspection(self, key: ObjectKey) -> None:
         """Have decisions wait for no look at the pods until `inspect` has taken one."""
@@ -166,7 +166,7 @@ class Observer:
             diemjobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        return self._doubt_all(self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace), namespace)
+        return self._doubt_all(self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace))
 
     def doubt_jobs_unlike(self, jobs: Iterable[Job], *, namespace: str | None) -> set[ObjectKey]:
         """Doubt the DiemJobs around which a LIST of Jobs differs from what is known; return their keys.
@@ -175,20 +175,19 @@ class Observer:
             jobs: already put into the store.
             namespace: of the LIST; None for all.
         """
-        return self._doubt_all(self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace), namespace)
+        return self._doubt_all(self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace))
 
-    def _doubt_all(self, keys: set[ObjectKey], namespace: str | None) -> set[ObjectKey]:
-        """Doubt these; return them, and those of the namespace that could not be read as long as it was refused."""
+    def _doubt_all(self, keys: set[ObjectKey]) -> set[ObjectKey]:
         self._doubtful |= keys
-        return keys | {key for key in self._doubtful if key.namespace == namespace}
+        return keys
 
-    def _find_unlisted(self, keys: set[ObjectKey]) -> set[ObjectKey]:
-        """Return those of the keys of which the last LISTs can tell nothing."""
-        return {key for key in keys if key.namespace in self._lists.refused}
+    def _is_listed(self, key: ObjectKey) -> bool:
+        """Whether LISTs have told what there is in its namespace, so that what watches tell goes on from there."""
+        return key.namespace not in self._lists.refused
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
-        """Read what the last LISTs contradicted, or a write left open; return whether there was such a thing."""
-        if key not in self._doubtful:
+        """Read what the last LISTs contradicted or could not tell, or a write left open; return whether it was read."""
+        if key not in self._doubtful and self._is_listed(key):
             return False
         await self.refresh(key)
         return True
@@ -206,24 +205,34 @@ class Observer:
         return Wait(seconds=min(looks if wait.seconds is None else [*looks, wait.seconds]))
 
     async def resync(self) -> set[ObjectKey]:
-        """Compare the store with two LISTs; return the keys of DiemJobs around which something was different.
+        """Compare the store with LISTs; return the keys of DiemJobs around which something was different.
 
         What a watch has brought since a LIST was taken is newer than the LIST. So nothing is taken away on its word
         alone: where it lacks an object, or has another version, that object is read before anything is decided.
         What is known of a namespace whose LISTs are refused stays as it is.
         """
         began_seconds = self._steady_seconds()
-        listed = (await self._lists.take(self._list)).values()
-        diemjobs = [diemjob for each, _ in listed for diemjob in each]
-        jobs = [job for _, each in listed for job in each]
-        changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
-        changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
-        doubtful = self._store.find_doubtful_keys(diemjobs, jobs)
-        self._doubtful |= doubtful - self._find_unlisted(doubtful)
+        changed = self._compare(await self._lists.take(self._list))
         self._memory.note_lists(began_seconds=began_seconds, unlisted=self._lists.refused)
-        return changed | (self._doubtful - self._find_unlisted(self._doubtful))
+        return changed | {key for key in self._doubtful if self._is_listed(key)}
 
-    async def _list(self, namespace: str | None) -> tuple[list[DiemJob], list[Job]]:
+    async def list_refused(self) -> set[ObjectKey]:
+        """Try again where the last LISTs were refused; return all keys of namespaces where they are so no longer."""
+        listed = await self._lists.take_refused(self._list)
+        known = {diemjob.key for diemjob in self._store.list_diemjobs()} | self._doubtful
+        return self._compare(listed) | {key for key in known if key.namespace in listed}
+
+    def _compare(self, listed: Mapping[str | None, _Lists]) -> set[ObjectKey]:
+        """Take LISTs by namespace over into the store, and doubt what they contradict; return what was new."""
+        changed: set[ObjectKey] = set()
+        for namespace, (diemjobs, jobs) in listed.items():
+            changed |= {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
+            changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
+            self._doubtful |= self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace)
+            self._doubtful |= self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace)
+        return changed
+
+    async def _list(self, namespace: str | None) -> _Lists:
         listing = await self._cluster.diemjobs.list(namespace)
         for key in listing.undecodable:
             self.forget_diemjob(key, resource_version=listing.resource_version)

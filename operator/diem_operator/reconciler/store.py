@@ -127,12 +127,13 @@ class Store:
         self._deleted_jobs.note(key, _find_last(known, metadata))
         return None if known is None else self._drop_job(key)
 
-    def find_doubtful_keys(self, diemjobs: Iterable[DiemJob], jobs: Iterable[Job]) -> set[ObjectKey]:
-        """Return the keys of DiemJobs around which these LISTs, once put into the store, differ from what it holds."""
-        return self.find_doubtful_diemjobs(diemjobs) | self.find_owners_of_doubtful_jobs(jobs)
-
     def find_doubtful_diemjobs(self, diemjobs: Iterable[DiemJob], *, namespace: str | None = None) -> set[ObjectKey]:
-        """Return the keys of DiemJobs that differ from this LIST of one namespace or, with None, of all."""
+        """Return the keys of DiemJobs that differ from this LIST of one namespace or, with None, of all.
+
+        Args:
+            diemjobs: already put.
+            namespace: of the LIST; None for all.
+        """
         listed = {diemjob.key: diemjob for diemjob in diemjobs}
         known = {key: each for key, each in self._diemjobs.items() if namespace is None or key.namespace == namespace}
         return _find_differences(listed, known)

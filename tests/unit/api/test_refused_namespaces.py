@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from diem_operator.cluster import reflector
 from diem_operator.cluster.errors import RequestNotSent
 from diem_operator.settings import ApiSettings, KeySettings, Tenant
 from tests.unit.api.fake_cluster import FakeCluster
@@ -24,6 +25,11 @@ NAMESPACED = msgspec.structs.replace(
     namespaces=("team-a", "team-b"),
     keys=KeySettings(tenants={"team-a": Tenant(namespaces=("team-b", "team-c"))}),
 )
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "REFUSED_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -73,6 +79,17 @@ async def test_namespace_is_served_once_it_can_be_read(cluster: FakeCluster) -> 
         cluster.diemjobs.refused.clear()
         cluster.apikeys.refused.clear()
         assert (await reach(service, 200, START, TEAM_TOKEN)).body["message"] == "job started"
+
+
+async def test_refusal_of_a_moment_makes_nobody_unknown(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "REFUSED_SECONDS", 60.0)
+    cluster.apikeys.refused.add("team-b")
+    async with running_service(NAMESPACED, cluster=cluster) as service:
+        await asyncio.sleep(0.1)
+        assert (await service.send("GET", "/readyz")).status == 503
+        assert_not_ready(await service.ask(START, token=TEAM_TOKEN), "keys are not known")
+        cluster.apikeys.refused.clear()
+        await reach(service, 200, START, TEAM_TOKEN)
 
 
 async def test_jobs_that_were_never_listed_are_not_told_to_be_unknown(cluster: FakeCluster) -> None:

@@ -146,7 +146,6 @@ async def test_leftover_tasks_are_ended_and_stubborn_ones_are_named() -> None:
 
 
 @pytest.mark.usefixtures("garbage_collection_as_before")
-@pytest.mark.usefixtures("garbage_collection_as_before")
 @pytest.mark.parametrize(("error", "code"), [(None, 0), (ValueError("wrong"), 1)])
 def test_exit_code_tells_whether_it_failed(error: Exception | None, code: int) -> None:
     async def work(_: StopSignal) -> None:

@@ -10,7 +10,7 @@ import jwt
 import kopf
 import pytest
 
-from diem_operator.cli.logs import REDACTED, LogFormat, configure_logging, redact
+from diem_operator.cli.logs import REDACTED, LogFormat, SomeRetries, configure_logging, redact
 
 
 class Terminal(io.StringIO):
@@ -84,15 +84,32 @@ def test_successful_handlers_are_not_worth_a_line() -> None:
     assert stream.getvalue() == ""
 
 
-def test_endless_attempts_at_a_request_are_logged_ever_more_rarely() -> None:
-    stream = configure()
-    for logger in ("kopf._cogs.clients.watching", "diem_operator"):
-        for attempt in range(1, 101):
-            logging.getLogger(logger).error(f"Request attempt #{attempt} failed; will retry: GET /path")  # noqa: G004 - as kopf does
-    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
-    told = [entry["message"].split()[2] for entry in entries if entry["logger"].startswith("kopf")]
-    assert told == ["#1", "#2", "#4", "#8", "#16", "#32", "#64"]
-    assert len(entries) == len(told) + 100
+def test_request_that_kopf_tries_without_end_is_logged_once_in_a_while() -> None:
+    retries = SomeRetries()
+
+    def is_told(seconds: float, *, path: str = "/a", error: str = "Forbidden", logger: str = "kopf.clients") -> bool:
+        message = (
+            f"Request attempt #{seconds:.0f} failed; will retry: GET https://host{path}?at={seconds} -> {error}('')"
+        )
+        record = logging.LogRecord(logger, logging.ERROR, "", 0, message, None, None)
+        record.created = 1000.0 + seconds
+        return retries.filter(record)
+
+    assert [is_told(seconds) for seconds in (1, 2, 299, 300, 301, 302, 601)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert is_told(602, path="/b")
+    assert is_told(603, error="ServerError")
+    assert is_told(604, logger="diem_operator")
+    assert not is_told(605)
+    configure()
+    assert any(isinstance(each, SomeRetries) for each in logging.getLogger().handlers[0].filters)
 
 
 def test_level_is_respected() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from diem_operator.cluster import reflector
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.reflector import Reactions, Reflector, ReflectorTiming
 from diem_operator.cluster.resources import Cluster
@@ -260,6 +261,18 @@ async def test_first_list_is_tried_until_it_is_allowed(server: ScriptedServer, r
     assert running.heard.log == [("replace", (), 100)]
 
 
+async def test_refusal_of_a_moment_is_none(server: ScriptedServer, running: Running) -> None:
+    server.plays(*[answer(403, failure(403, "Forbidden"))] * 500)
+    await running.until(lambda: len(server.requests) > 5)
+    assert not running.reflector.is_refused
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "REFUSED_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatience")
 async def test_refusal_is_known_until_a_list_succeeds(server: ScriptedServer, running: Running) -> None:
     forbidden, busy = answer(403, failure(403, "Forbidden")), answer(503, {})
     server.plays(answer(200, page(version=100)), forbidden, busy, forbidden, *[busy] * 5, hang)
@@ -268,12 +281,14 @@ async def test_refusal_is_known_until_a_list_succeeds(server: ScriptedServer, ru
     assert running.reflector.is_synced
 
 
+@pytest.mark.usefixtures("impatience")
 async def test_list_that_succeeds_ends_a_refusal(server: ScriptedServer, running: Running) -> None:
     server.plays(answer(403, failure(403, "Forbidden")), answer(200, page(version=100)), stream(then_hang=True))
     await running.until(lambda: running.reflector.is_refused)
     await running.until(lambda: running.reflector.is_synced and not running.reflector.is_refused)
 
 
+@pytest.mark.usefixtures("impatience")
 @pytest.mark.parametrize("fault", [answer(404, failure(404, "NotFound")), answer(500, {}), close])
 async def test_other_trouble_is_no_refusal(server: ScriptedServer, running: Running, fault: Play) -> None:
     server.plays(*[fault] * 500)
@@ -281,6 +296,7 @@ async def test_other_trouble_is_no_refusal(server: ScriptedServer, running: Runn
     assert not running.reflector.is_refused
 
 
+@pytest.mark.usefixtures("impatience")
 async def test_watch_that_is_refused_beside_lists_that_succeed_is_no_refusal_and_logged_once(
     server: ScriptedServer, running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,28 +75,29 @@ async def test_refusal_changes_nothing_for_one_that_watches_all(
     state: str, is_synced: bool, is_confirmed: bool
 ) -> None:
     watch = Watch([PlayedReflector(None, state)])
-    assert watch.is_synced is watch.has_listed("team-a") is is_synced
+    assert watch.is_synced is is_synced
     assert watch.is_confirmed(within_seconds=SECONDS) is is_confirmed
     assert watch.is_confirmed(within_seconds=SECONDS, namespace="team-a") is is_confirmed
 
 
 @pytest.mark.parametrize(
-    ("state", "is_confirmed", "has_listed"),
+    ("state", "is_confirmed", "may_lack"),
     [
-        ("confirmed", True, True),
-        ("silent", False, True),
+        ("confirmed", True, False),
+        ("silent", False, False),
+        ("not listed", False, True),
         ("refused", False, True),
         ("just refused", True, True),
-        ("refused, never listed", False, False),
+        ("refused, never listed", False, True),
     ],
 )
 @pytest.mark.parametrize("other", ["confirmed", "silent", "refused", "refused, never listed"])
 async def test_what_is_said_of_one_namespace_is_its_own(
-    state: str, other: str, is_confirmed: bool, has_listed: bool
+    state: str, other: str, is_confirmed: bool, may_lack: bool
 ) -> None:
     watch = make_watch(state, other)
     assert watch.is_confirmed(within_seconds=SECONDS, namespace="team-a") is is_confirmed
-    assert watch.has_listed("team-a") is has_listed
+    assert watch.may_lack("team-a") is may_lack
 
 
 async def test_no_namespace_is_confirmed_before_all_that_may_be_read_are_listed() -> None:
@@ -105,7 +106,7 @@ async def test_no_namespace_is_confirmed_before_all_that_may_be_read_are_listed(
     assert not watch.is_confirmed(within_seconds=SECONDS, namespace="team-a")
 
 
-async def test_namespace_that_is_not_watched_has_nothing_to_list_and_is_not_confirmed() -> None:
+async def test_namespace_that_is_not_watched_lacks_nothing_and_is_not_confirmed() -> None:
     watch = make_watch("confirmed", "confirmed")
-    assert watch.has_listed("elsewhere")
+    assert not watch.may_lack("elsewhere")
     assert not watch.is_confirmed(within_seconds=SECONDS, namespace="elsewhere")

@@ -60,8 +60,8 @@ class FakeFence:
 class Shell:
     """The parts of the reconciler, and what a test says to them."""
 
-    def __init__(self, scope: Scope) -> None:
-        self.server = FakeApiServer()
+    def __init__(self, scope: Scope, *, server: FakeApiServer | None = None) -> None:
+        self.server = server or FakeApiServer()
         self.clock = TurnedClock()
         self.fence = FakeFence()
         self.store = Store()

@@ -15,6 +15,7 @@ from diem_operator.model.metadata import ObjectKey
 from diem_operator.reconciler import controller as controller_module
 from diem_operator.reconciler.leadership import NotLeader
 from diem_operator.reconciler.queue import QueueShutDown, WorkQueue
+from diem_operator.reconciler.scope import Scope
 from tests.builders import NAMESPACE
 from tests.unit.reconciler.conftest import KEY, Shell
 from tests.unit.reconciler.fake_cluster import lost_reply, refusal
@@ -201,6 +202,20 @@ async def test_comparison_that_failed_is_made_again_soon(shell: Shell, monkeypat
         await eventually(lambda: shell.has_phase(Phase.FAILED))
 
     assert shell.run().reason == reasons.JOB_DELETED
+
+
+async def test_namespace_that_is_refused_for_a_moment_is_served_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_module, "REFUSED_SECONDS", 0.01)
+    shell = Shell(Scope(namespaces=("elsewhere", NAMESPACE)))
+    shell.start("r1")
+    shell.tell()
+    shell.server.fail("LIST diemjobs", refusal(403, "Forbidden"), at=2)
+    shell.server.fail("LIST diemjobs", OutcomeUnknown("no answer"), at=3)
+
+    async with running(shell):
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert shell.server.count("LIST diemjobs") == 4
 
 
 async def test_deletion_of_a_diemjob_that_its_watch_missed_is_found_by_the_list_it_begins_anew_with(

@@ -309,23 +309,52 @@ async def test_refused_namespace_is_left_as_it_is_known_and_spoils_no_other(name
     assert shell.store.find_diemjob(KEY) == shell.diemjob(KEY)
     assert shell.store.find_diemjob(OTHER) is not None
     assert shell.store.find_diemjob(OTHER) != shell.diemjob(OTHER)
-    assert await shell.observer.refresh_if_doubtful(OTHER) is False
 
     assert await shell.observer.resync() == {OTHER}
 
 
-async def test_term_leaves_what_it_cannot_list_until_a_watch_lists_it_and_reads_it_then(namespaced: Shell) -> None:
+async def test_what_could_not_be_listed_is_read_before_each_decision(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    assert await shell.observer.start() == {KEY}
-    known = shell.store.find_diemjob(OTHER)
-    assert known is not None
+    await shell.observer.start()
 
-    assert shell.observer.doubt_diemjobs_unlike([shell.diemjob()], namespace=KEY.namespace) == set()
-    assert shell.observer.doubt_diemjobs_unlike([known], namespace=OTHER.namespace) == {OTHER}
+    assert [await shell.observer.refresh_if_doubtful(key) for key in (KEY, OTHER, OTHER)] == [False, True, True]
+    assert await shell.observer.list_refused() == {OTHER}
+    assert not await shell.observer.refresh_if_doubtful(OTHER)
 
-    assert await shell.observer.refresh_if_doubtful(OTHER) is True
-    assert shell.observer.doubt_diemjobs_unlike([shell.diemjob(OTHER)], namespace=OTHER.namespace) == set()
+
+async def test_diemjob_that_a_watch_tells_before_its_jobs_could_be_listed_starts_none_beside_another() -> None:
+    """The Job of a run is unfinished, its status lost, and a new process is told of the DiemJob first."""
+    shell = Shell(Scope(namespaces=(KEY.namespace, OTHER.namespace)))
+    await shell.run_to(Phase.RUNNING, "r1")
+    shell.server.edit("diemjobs", KEY, lambda raw: raw.pop("status"))
+    shell.start("r2")
+    new = Shell(Scope(namespaces=(KEY.namespace, OTHER.namespace)), server=shell.server)
+    new.server.fail("LIST jobs", FORBIDDEN, at=new.server.count("LIST jobs") + 1)
+    assert await new.observer.start() == set()
+    new.controller.observe_diemjob_list([new.diemjob()], namespace=KEY.namespace)
+    written = len(new.find_writes())
+
+    await new.controller.reconcile(KEY)
+
+    writes = new.find_writes()[written:]
+    assert writes[-1].startswith("DELETE jobs")
+    assert not any(write.startswith("POST jobs") for write in writes)
+
+
+async def test_term_takes_up_what_it_could_not_list_as_soon_as_it_can(namespaced: Shell) -> None:
+    shell = namespaced
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+    await shell.observer.start()
+    shell.server.fail("LIST diemjobs", FORBIDDEN)
+    assert await shell.observer.list_refused() == set()
+    listed = len(shell.server.calls)
+
+    assert await shell.observer.list_refused() == {OTHER}
+    assert shell.store.find_diemjob(OTHER) == shell.diemjob(OTHER)
+    assert len(shell.server.calls) == listed + 2
+    assert await shell.observer.list_refused() == set()
+    assert len(shell.server.calls) == listed + 2
 
 
 async def test_term_takes_up_what_it_could_not_list_with_the_next_comparison(namespaced: Shell) -> None:

@@ -192,7 +192,7 @@ def put_all(store: Store, diemjobs: list[DiemJob], jobs: list[Job]) -> set[Objec
         store.put_diemjob(diemjob)
     for job in jobs:
         store.put_job(job)
-    return store.find_doubtful_keys(diemjobs, jobs)
+    return store.find_doubtful_diemjobs(diemjobs) | store.find_owners_of_doubtful_jobs(jobs)
 
 
 def test_lists_that_agree_leave_no_doubt() -> None:
