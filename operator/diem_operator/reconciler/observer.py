@@ -219,17 +219,20 @@ class Observer:
     async def list_refused(self) -> set[ObjectKey]:
         """Try again where the last LISTs were refused; return all keys of namespaces where they are so no longer."""
         listed = await self._lists.take_refused(self._list)
-        known = {diemjob.key for diemjob in self._store.list_diemjobs()} | self._doubtful
-        return self._compare(listed) | {key for key in known if key.namespace in listed}
+        if not listed:
+            return set()
+        changed = self._compare(listed)
+        known = {diemjob.key for diemjob in self._store.list_diemjobs()}
+        return changed | {key for key in known | self._doubtful if key.namespace in listed}
 
     def _compare(self, listed: Mapping[str | None, _Lists]) -> set[ObjectKey]:
         """Take LISTs by namespace over into the store, and doubt what they contradict; return what was new."""
-        changed: set[ObjectKey] = set()
-        for namespace, (diemjobs, jobs) in listed.items():
-            changed |= {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
-            changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
-            self._doubtful |= self._store.find_doubtful_diemjobs(diemjobs, namespace=namespace)
-            self._doubtful |= self._store.find_owners_of_doubtful_jobs(jobs, namespace=namespace)
+        diemjobs = [diemjob for each, _ in listed.values() for diemjob in each]
+        jobs = [job for _, each in listed.values() for job in each]
+        changed = {diemjob.key for diemjob in diemjobs if self._store.put_diemjob(diemjob)}
+        changed |= {owner for job in jobs if (owner := self._store.put_job(job)) is not None}
+        unlike = self._store.find_doubtful_diemjobs(diemjobs) | self._store.find_owners_of_doubtful_jobs(jobs)
+        self._doubtful |= {key for key in unlike if None in listed or key.namespace in listed}
         return changed
 
     async def _list(self, namespace: str | None) -> _Lists:
