@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REFUSED_SECONDS: Final = 3.0
-"""Lists that are forbidden for so long may be so for good; an API server that has just started forbids for a moment."""
+"""Lists that are forbidden again after so long are so for good; an API server that has just started does it once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +93,7 @@ class Reflector(Generic[T]):
         self._label_selector = label_selector
         self._timing = timing or ReflectorTiming()
         self._synced = asyncio.Event()
+        self._is_refused = False
         self._forbidden_since: float | None = None
         self._must_list = True
         self._relist_at: float | None = None
@@ -112,9 +113,8 @@ class Reflector(Generic[T]):
 
     @property
     def is_refused(self) -> bool:
-        """Whether the API server has forbidden lists for some time, and none has succeeded since."""
-        since = self._forbidden_since
-        return since is not None and _loop_seconds() - since >= REFUSED_SECONDS
+        """Whether the API server has forbidden lists again and again, and none has succeeded since."""
+        return self._is_refused
 
     @property
     def resource_version(self) -> int:
@@ -158,7 +158,8 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         self._reactions.before_list()
         listing = await self._endpoint.list(self._namespace, label_selector=self._label_selector)
-        self._must_list, self._forbidden_since = False, None
+        self._must_list = self._is_refused = False
+        self._forbidden_since = None
         if self._timing.relist_seconds is not None:
             self._relist_at = _loop_seconds() + self._timing.relist_seconds
         for key in listing.undecodable:
@@ -198,9 +199,7 @@ class Reflector(Generic[T]):
         self._confirmed_at = _loop_seconds()
 
     def _recover(self, error: ClusterError) -> float:
-        is_news = self._failures == 0 and not isinstance(error, Gone)
-        if self._must_list and isinstance(error, Forbidden) and self._forbidden_since is None:
-            self._forbidden_since, is_news = _loop_seconds(), True
+        is_news = self._note_refusal(error) or (self._failures == 0 and not isinstance(error, Gone))
         level = logging.WARNING if is_news else logging.DEBUG
         logger.log(level, "Could not follow %r, trying again: %s", self._endpoint, error)
         pause_seconds = self._next_pause()
@@ -209,6 +208,16 @@ class Reflector(Generic[T]):
             return min(max(pause_seconds, error.retry_after_seconds), self._timing.most_pause_seconds)
         self._must_list = True
         return pause_seconds
+
+    def _note_refusal(self, error: ClusterError) -> bool:
+        """Note a list that was forbidden; return whether that is the first one."""
+        if not (self._must_list and isinstance(error, Forbidden)):
+            return False
+        is_first = self._forbidden_since is None
+        now = _loop_seconds()
+        since = self._forbidden_since = self._forbidden_since or now
+        self._is_refused |= now - since >= REFUSED_SECONDS
+        return is_first
 
     def _next_pause(self) -> float:
         longest = self._timing.first_pause_seconds * 2.0 ** min(self._failures, 32)
@@ -234,9 +243,13 @@ class Watch(Generic[T]):
     def may_lack(self, namespace: str) -> bool:
         """Whether there may be objects in a namespace that were never told, as it was not listed yet, or is refused.
 
-        In one that is not served, there is nothing to tell.
+        Not where all namespaces are refused together, which is no better known than that they are not confirmed; nor in
+        one that is not served, where there is nothing to tell.
         """
-        return any(each.is_refused or not each.is_synced for each in self._find_reflectors(namespace))
+        return any(
+            not each.is_synced or (each.is_refused and each.namespace is not None)
+            for each in self._find_reflectors(namespace)
+        )
 
     def is_confirmed(self, *, within_seconds: float, namespace: str | None = None) -> bool:
         """Whether the API server has lately proved that nothing is missing.

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from diem_operator.cluster.errors import ClusterError, OutcomeUnknown, find_retry_after_seconds
+from diem_operator.cluster.errors import ClusterError, Forbidden, OutcomeUnknown, find_retry_after_seconds
 from diem_operator.cluster.watch import EventType
 from diem_operator.metrics import ControllerMetrics
 from diem_operator.model.diemjob import DiemJob
@@ -44,7 +44,7 @@ MAX_STEPS = 64
 RESYNC_HASTE: Final = 10.0
 """A comparison that failed is made again so many times sooner; watches that begin anew compare by themselves."""
 
-REFUSED_SECONDS: Final = 5.0
+REFUSED_RETRY_SECONDS: Final = 5.0
 """Between two tries to list a namespace in which that is refused."""
 
 INSPECTION_PAUSE_RATIO: Final = 4.0
@@ -185,13 +185,8 @@ class DiemJobController:
 
     async def _list_refused_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(REFUSED_SECONDS)
-            try:
-                listed = await self._observer.list_refused()
-            except ClusterError as error:
-                logger.warning("Could not list again where that was refused: %s", error)
-                continue
-            for key in listed:
+            await asyncio.sleep(REFUSED_RETRY_SECONDS)
+            for key in await self._observer.list_refused():
                 self._enqueue(key)
 
     async def _inspect_for_ever(self, inspections: WorkQueue[ObjectKey]) -> None:
@@ -229,8 +224,11 @@ class DiemJobController:
             )
         except (ClusterError, UnsettledError) as error:
             outcome = "retry"
-            logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
-            queue.add_rate_limited(key, at_least_seconds=find_retry_after_seconds(error))
+            if isinstance(error, Forbidden) and not self._observer.is_listed(key):
+                queue.forget(key)  # it comes with the LIST of its namespace that is not refused
+            else:
+                logger.warning("Could not reconcile, trying again: %s", error, extra=_fields(key))
+                queue.add_rate_limited(key, at_least_seconds=find_retry_after_seconds(error))
         except NotLeader:
             raise
         except Exception:

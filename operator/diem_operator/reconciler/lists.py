@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
-from diem_operator.cluster.errors import Forbidden
+from diem_operator.cluster.errors import ClusterError, Forbidden
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ServedLists:
 
     @property
     def refused(self) -> frozenset[str | None]:
-        """Namespaces whose last LIST was refused, of those that did not fail as a whole."""
+        """Namespaces whose last LIST was refused, as that of another was not."""
         return self._refused
 
     async def take(self, list_one: Callable[[str | None], Awaitable[T]]) -> dict[str | None, T]:
@@ -41,29 +41,27 @@ class ServedLists:
             Forbidden: all were.
             ClusterError: one failed in another way.
         """
-        return await self._take(list_one, self._namespaces)
-
-    async def take_refused(self, list_one: Callable[[str | None], Awaitable[T]]) -> dict[str | None, T]:
-        """Try again where the last LIST was refused; return those that were not any more.
-
-        Raises:
-            ClusterError: one failed in another way.
-        """
-        return await self._take(list_one, [each for each in self._namespaces if each in self._refused])
-
-    async def _take(
-        self, list_one: Callable[[str | None], Awaitable[T]], namespaces: Sequence[str | None]
-    ) -> dict[str | None, T]:
         taken: dict[str | None, T] = {}
         refusals: dict[str | None, Forbidden] = {}
-        for namespace in namespaces:
+        for namespace in self._namespaces:
             try:
                 taken[namespace] = await list_one(namespace)
             except Forbidden as error:
                 refusals[namespace] = error
-        if refusals and len(refusals) == len(self._namespaces):
+        if refusals and not taken:
             raise next(iter(refusals.values()))
         self._note(refusals, listed=taken.keys())
+        return taken
+
+    async def take_refused(self, list_one: Callable[[str | None], Awaitable[T]]) -> dict[str | None, T]:
+        """Try again where the last LIST was refused; return the LISTs by namespace, without those that failed again."""
+        taken: dict[str | None, T] = {}
+        for namespace in self._refused:
+            try:
+                taken[namespace] = await list_one(namespace)
+            except ClusterError as error:
+                logger.debug("Could not take %s in %s: %s", self._what, namespace, error)
+        self._note({}, listed=taken.keys())
         return taken
 
     def _note(self, refusals: Mapping[str | None, Forbidden], *, listed: AbstractSet[str | None]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final
 
@@ -95,13 +96,13 @@ class Observer:
     async def start(self) -> set[ObjectKey]:
         """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are.
 
-        Those where LISTs are refused are left to `list_refused`.
+        Those where LISTs are refused come with the LIST that is not.
         """
         self._memory.clear()
         self._doubtful.clear()
         self._to_inspect.clear()
         doubtful = await self.resync()
-        return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs() if self._is_listed(diemjob.key)}
+        return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs() if self.is_listed(diemjob.key)}
 
     def want_inspection(self, key: ObjectKey) -> None:
         """Have decisions wait for no look at the pods until `inspect` has taken one."""
@@ -181,13 +182,13 @@ class Observer:
         self._doubtful |= keys
         return keys
 
-    def _is_listed(self, key: ObjectKey) -> bool:
-        """Whether LISTs have told what there is in its namespace, so that what watches tell goes on from there."""
+    def is_listed(self, key: ObjectKey) -> bool:
+        """Whether the last LIST of its namespace was not refused, so that what watches tell goes on from there."""
         return key.namespace not in self._lists.refused
 
     async def refresh_if_doubtful(self, key: ObjectKey) -> bool:
         """Read what the last LISTs contradicted or could not tell, or a write left open; return whether it was read."""
-        if key not in self._doubtful and self._is_listed(key):
+        if key not in self._doubtful and (self.is_listed(key) or self._store.find_diemjob(key) is None):
             return False
         await self.refresh(key)
         return True
@@ -212,9 +213,12 @@ class Observer:
         What is known of a namespace whose LISTs are refused stays as it is.
         """
         began_seconds = self._steady_seconds()
-        changed = self._compare(await self._lists.take(self._list))
+        refused_before = self._lists.refused
+        listed = await self._lists.take(self._list)
+        changed = self._compare(listed)
         self._memory.note_lists(began_seconds=began_seconds, unlisted=self._lists.refused)
-        return changed | {key for key in self._doubtful if self._is_listed(key)}
+        doubtful = {key for key in self._doubtful if self.is_listed(key)}
+        return changed | doubtful | self._find_known(refused_before & listed.keys())
 
     async def list_refused(self) -> set[ObjectKey]:
         """Try again where the last LISTs were refused; return all keys of namespaces where they are so no longer."""
@@ -222,8 +226,14 @@ class Observer:
         if not listed:
             return set()
         changed = self._compare(listed)
-        known = {diemjob.key for diemjob in self._store.list_diemjobs()}
-        return changed | {key for key in known | self._doubtful if key.namespace in listed}
+        return changed | self._find_known(listed.keys())
+
+    def _find_known(self, namespaces: AbstractSet[str | None]) -> set[ObjectKey]:
+        """Return all keys of these namespaces, also those of DiemJobs that may be gone."""
+        if not namespaces:
+            return set()
+        known = self._doubtful | {diemjob.key for diemjob in self._store.list_diemjobs()}
+        return {key for key in known if key.namespace in namespaces}
 
     def _compare(self, listed: Mapping[str | None, _Lists]) -> set[ObjectKey]:
         """Take LISTs by namespace over into the store, and doubt what they contradict; return what was new."""

@@ -267,6 +267,18 @@ async def test_refusal_of_a_moment_is_none(server: ScriptedServer, running: Runn
     assert not running.reflector.is_refused
 
 
+async def test_one_refusal_is_none_however_long_it_is_ago(
+    server: ScriptedServer, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflector, "REFUSED_SECONDS", 0.01)
+    server.plays(answer(403, failure(403, "Forbidden")), *[answer(503, {})] * 500)
+    await running.until(lambda: len(server.requests) > 10)
+    assert not running.reflector.is_refused
+    server.script.clear()
+    server.plays(*[answer(403, failure(403, "Forbidden"))] * 500)
+    await running.until(lambda: running.reflector.is_refused)
+
+
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflector, "REFUSED_SECONDS", 0.0)

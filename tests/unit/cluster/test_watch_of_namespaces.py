@@ -76,6 +76,7 @@ async def test_refusal_changes_nothing_for_one_that_watches_all(
 ) -> None:
     watch = Watch([PlayedReflector(None, state)])
     assert watch.is_synced is is_synced
+    assert watch.may_lack("team-a") is not is_synced
     assert watch.is_confirmed(within_seconds=SECONDS) is is_confirmed
     assert watch.is_confirmed(within_seconds=SECONDS, namespace="team-a") is is_confirmed
 

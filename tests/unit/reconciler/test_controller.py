@@ -205,7 +205,7 @@ async def test_comparison_that_failed_is_made_again_soon(shell: Shell, monkeypat
 
 
 async def test_namespace_that_is_refused_for_a_moment_is_served_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller_module, "REFUSED_SECONDS", 0.01)
+    monkeypatch.setattr(controller_module, "REFUSED_RETRY_SECONDS", 0.01)
     shell = Shell(Scope(namespaces=("elsewhere", NAMESPACE)))
     shell.start("r1")
     shell.tell()
@@ -216,6 +216,26 @@ async def test_namespace_that_is_refused_for_a_moment_is_served_soon_after(monke
         await eventually(lambda: shell.has_phase(Phase.PENDING))
 
     assert shell.server.count("LIST diemjobs") == 4
+
+
+async def test_diemjob_that_may_not_be_read_is_left_until_its_namespace_can_be_listed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(controller_module, "REFUSED_RETRY_SECONDS", 0.2)
+    shell = Shell(Scope(namespaces=("elsewhere", NAMESPACE)))
+    shell.apply()
+    shell.server.fail("LIST diemjobs", refusal(403, "Forbidden"), at=2)
+    shell.server.fail("GET diemjobs", refusal(403, "Forbidden"))
+
+    async with running(shell):
+        await eventually(lambda: shell.controller.is_leading)
+        shell.start("r1")
+        shell.tell()
+        await eventually(lambda: shell.server.count("GET diemjobs") == 1)
+        await eventually(lambda: shell.has_phase(Phase.PENDING))
+
+    assert shell.server.count("LIST diemjobs") == 3
+    assert not any("Could not reconcile" in record.message for record in caplog.records)
 
 
 async def test_deletion_of_a_diemjob_that_its_watch_missed_is_found_by_the_list_it_begins_anew_with(

@@ -320,7 +320,37 @@ async def test_what_could_not_be_listed_is_read_before_each_decision(namespaced:
 
     assert [await shell.observer.refresh_if_doubtful(key) for key in (KEY, OTHER, OTHER)] == [False, True, True]
     assert await shell.observer.list_refused() == {OTHER}
+    assert [await shell.observer.refresh_if_doubtful(key) for key in (KEY, OTHER)] == [False, False]
+
+
+async def test_diemjob_that_is_gone_is_not_read_where_lists_are_refused(namespaced: Shell) -> None:
+    shell = namespaced
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+    await shell.observer.start()
+    shell.store.remove_diemjob(OTHER)
+
     assert not await shell.observer.refresh_if_doubtful(OTHER)
+
+
+async def test_comparison_that_ends_a_refusal_returns_all_keys_there(namespaced: Shell) -> None:
+    """The store is as the API server has it: nothing differs, and nobody has looked at it in this term."""
+    shell = namespaced
+    shell.store.put_diemjob(shell.diemjob(OTHER))
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+    assert OTHER not in await shell.observer.start()
+
+    assert await shell.observer.resync() == {OTHER}
+    assert await shell.observer.resync() == set()
+
+
+async def test_doubtful_key_of_a_refused_namespace_waits_for_its_list(namespaced: Shell) -> None:
+    shell = namespaced
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+    await shell.observer.start()
+    shell.observer.doubt(OTHER)
+    shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
+
+    assert await shell.observer.resync() == set()
 
 
 async def test_diemjob_that_a_watch_tells_before_its_jobs_could_be_listed_starts_none_beside_another() -> None:
