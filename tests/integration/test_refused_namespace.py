@@ -31,7 +31,9 @@ from tests.localcluster import LocalCluster
 from tests.localcluster.kubeconfig import write_token_kubeconfig
 
 JOB = "nightly-load"
-UNCONFIRMED_SECONDS = 4.0
+UNCONFIRMED_SECONDS = 10.0
+"""A refusal is told from one of a moment in eight at most."""
+
 BACK_SECONDS = 15.0
 """What is refused is asked for again after five at most."""
 
@@ -130,7 +132,7 @@ class Site:
 
     @asynccontextmanager
     async def api(self) -> AsyncIterator[Api]:
-        """Serve the API, which lists the keys each second, so that four suffice to doubt them."""
+        """Serve the API, which lists the keys each second, so that ten suffice to doubt them."""
         settings = ApiSettings(
             host="127.0.0.1",
             port=0,
