@@ -10,8 +10,9 @@ from tests.simulation.api_server import Kind
 from tests.simulation.operator_process import OperatorProcess
 from tests.simulation.world import LateRequest, World
 
-MAX_STEPS_TO_REST = 300
-"""Far more than any order of events needs; an operator that needs more goes round in circles."""
+MAX_STEPS_TO_REST = 1000
+"""More than any order of events needs, though a look every three seconds for seventy takes hundreds; an operator that
+needs more goes round in circles."""
 
 OldLeader = Literal["restarts", "steps down", "is fenced", "goes on"]
 """What a leader does whose lease another one has: its process ends; it notices and stops; it has not noticed, and its
