@@ -7,7 +7,7 @@ request ─► count ─► answer_problems ─► require_key ─► JobEndpoin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -68,7 +68,7 @@ def build_app(cluster: Cluster, settings: ApiSettings, *, metrics: ApiMetrics) -
     knowledge = _build_knowledge(cluster, settings, metrics)
     authenticator = Authenticator(
         registry=knowledge.registry,
-        is_registry_confirmed=_build_confirmation(knowledge.apikeys, settings),
+        is_registry_confirmed=partial(knowledge.apikeys.is_confirmed, within_seconds=settings.max_unconfirmed_seconds),
         now=now,
         missing_key_status=settings.missing_key_status,
         metrics=metrics,
@@ -126,7 +126,7 @@ def _build_desk(cluster: Cluster, settings: ApiSettings, knowledge: Knowledge) -
     return JobDesk(
         settler=settler,
         cache=knowledge.cache,
-        is_watch_confirmed=_build_confirmation(knowledge.diemjobs, settings),
+        is_watch_confirmed=partial(knowledge.diemjobs.is_confirmed, within_seconds=settings.max_unconfirmed_seconds),
         now=now,
         make_run_id=lambda: RunId(f"api-{uuid4().hex}"),
         max_waiting=settings.max_waiting_requests,
@@ -144,16 +144,10 @@ def _build_gate(settings: ApiSettings, metrics: ApiMetrics) -> FairGate:
     return gate
 
 
-def _build_confirmation(
-    watch: Watch[DiemJob] | Watch[DiemApiKey], settings: ApiSettings
-) -> Callable[[str | None], bool]:
-    return lambda namespace: watch.is_confirmed(within_seconds=settings.max_unconfirmed_seconds, namespace=namespace)
-
-
 def _build_checks(knowledge: Knowledge, authenticator: Authenticator) -> Checks:
     return {
         "jobs": lambda: knowledge.diemjobs.is_synced,
-        "keys": lambda: authenticator.is_registry_confirmed(None),
+        "keys": partial(authenticator.is_registry_confirmed, None),
         "serving": lambda: not knowledge.is_ending,
     }
 

@@ -14,7 +14,6 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import or_
 from typing import Final, Generic, NoReturn, TypeVar
 
 from diem_operator.cluster.endpoint import Endpoint
@@ -251,12 +250,12 @@ class Watch(Generic[T]):
             for each in self._find_reflectors(namespace)
         )
 
-    def is_confirmed(self, *, within_seconds: float, namespace: str | None = None) -> bool:
+    def is_confirmed(self, namespace: str | None = None, *, within_seconds: float) -> bool:
         """Whether the API server has lately proved that nothing is missing.
 
         Args:
-            within_seconds: how long ago at most.
             namespace: in this one; with None, wherever reads are not refused.
+            within_seconds: how long ago at most.
         """
         earliest = _loop_seconds() - within_seconds
 
@@ -269,9 +268,8 @@ class Watch(Generic[T]):
 
     def _holds(self, condition: Callable[[Reflector[T]], bool]) -> bool:
         """Whether it holds somewhere, and everywhere but where reads are refused."""
-        held = [condition(reflector) for reflector in self._reflectors]
-        refused = [reflector.is_refused for reflector in self._reflectors]
-        return any(held) and all(map(or_, held, refused))
+        everywhere = all(condition(reflector) or reflector.is_refused for reflector in self._reflectors)
+        return everywhere and any(condition(reflector) for reflector in self._reflectors)
 
     def _find_reflectors(self, namespace: str) -> list[Reflector[T]]:
         return [reflector for reflector in self._reflectors if reflector.namespace in {None, namespace}]

@@ -230,8 +230,6 @@ class Observer:
 
     def _find_known(self, namespaces: AbstractSet[str | None]) -> set[ObjectKey]:
         """Return all keys of these namespaces, also those of DiemJobs that may be gone."""
-        if not namespaces:
-            return set()
         known = self._doubtful | {diemjob.key for diemjob in self._store.list_diemjobs()}
         return {key for key in known if key.namespace in namespaces}
 
