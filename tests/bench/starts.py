@@ -14,6 +14,9 @@ from tests.reliability.callers import PATH
 from tests.reliability.history import RUN_ID
 from tests.reliability.people import make_diemjob
 
+ROUND = 50
+"""Starts one after the other; they take less than the seconds after which the operator looks for a run's pods."""
+
 WARM_UP = 20
 BETWEEN_SECONDS = 0.02
 """So that one start is not measured with what is left to do for the one before."""
@@ -52,9 +55,9 @@ def start_over_http(api: Client) -> Start:
     return start
 
 
-async def time_each(arena: Arena, namespace: str, start: Start, *, count: int) -> list[float]:
-    """Start DiemJobs one after the other; return the seconds from each start to its Job."""
-    names = name_all(f"each-{uuid4().hex[:6]}", count + WARM_UP)
+async def time_each(arena: Arena, namespace: str, start: Start) -> list[float]:
+    """Start some DiemJobs one after the other; return the seconds from each start to its Job."""
+    names = name_all(f"each-{uuid4().hex[:6]}", ROUND + WARM_UP)
     await arena.make_diemjobs(namespace, names)
     seconds = []
     async with Arrivals(find_run_id).watching(arena.kube, JOBS.format(namespace)) as arrivals:
@@ -87,10 +90,10 @@ def make_job(name: str, *, is_suspended: bool = False) -> dict[str, object]:
     return {"metadata": {"name": name}, "spec": {**template["spec"], "suspend": is_suspended}}
 
 
-async def time_bare_posts(arena: Arena, namespace: str, *, count: int) -> list[float]:
-    """Create Jobs one after the other; return the seconds of each."""
+async def time_bare_posts(arena: Arena, namespace: str) -> list[float]:
+    """Create some Jobs one after the other; return the seconds of each."""
     seconds = []
-    for name in name_all(f"bare-{uuid4().hex[:6]}", count + WARM_UP):
+    for name in name_all(f"bare-{uuid4().hex[:6]}", ROUND + WARM_UP):
         began = time.perf_counter()
         await arena.kube.send("POST", JOBS.format(namespace), make_job(name))
         seconds.append(time.perf_counter() - began)
