@@ -18,6 +18,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _NOT_BEFORE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _NOT_AFTER = dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -45,7 +57,9 @@ class Authority:
         self._name = _build_name("localcluster", ())
         unsigned = _begin(self._name, self._key.public_key()).issuer_name(self._name)
         constraints = x509.BasicConstraints(ca=True, path_length=0)
-        ca = unsigned.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        unsigned = unsigned.add_extension(constraints, critical=True).add_extension(_CA_USAGE, critical=True)
+        ca = unsigned.add_extension(identifier, critical=False).sign(self._key, hashes.SHA256())
         _write(self.ca_file, ca.public_bytes(serialization.Encoding.PEM))
 
     def issue_client(self, file_name: str, user: str, groups: Sequence[str] = ()) -> Credential:
@@ -70,6 +84,8 @@ class Authority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         unsigned = _begin(subject, key.public_key()).issuer_name(self._name)
         unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        unsigned = unsigned.add_extension(identifier, critical=False)
         if hosts:
             names = x509.SubjectAlternativeName([_as_general_name(host) for host in hosts])
             unsigned = unsigned.add_extension(names, critical=False)

@@ -16,8 +16,6 @@ from functools import partial
 from secrets import token_bytes
 from typing import Final
 
-import kopf
-
 from diem_operator.cli.lifecycle import StopSignal, background, run_for_ever
 from diem_operator.clock import now, steady_seconds
 from diem_operator.cluster.client import ApiServer
@@ -26,7 +24,7 @@ from diem_operator.cluster.discovery import find_missing_fields, find_missing_re
 from diem_operator.cluster.errors import ClusterError
 from diem_operator.cluster.resources import Cluster
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import build_registry, build_settings
+from diem_operator.handlers.watches import Connection, build_registry, build_settings
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.metrics import build_registry as build_metrics_registry
 from diem_operator.model.diemjob import DiemJob
@@ -204,8 +202,8 @@ class OperatorProcess:
         )
         return EmbeddedKopf(registry, build_settings())
 
-    async def _log_in(self) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await credentials_for_kopf(self._credentials, now=now()))
+    async def _log_in(self) -> Connection:
+        return Connection(**await credentials_for_kopf(self._credentials, now=now()))
 
     def _measure(self) -> None:
         """Let metrics read what others count anyway."""

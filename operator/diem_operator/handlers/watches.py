@@ -9,18 +9,19 @@ others: so it never writes to the cluster, whatever stands in an object.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any, Final
 
 import kopf
 
+from diem_operator.cluster.credentials import TlsMaterial
 from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, GROUP, VERSION
 
 Observer = Callable[[str | None, RawObject], None]
 """Takes the type (None for an object of a list) and the object."""
-
-Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -31,6 +32,20 @@ NO_FINALIZER: Final = "none of kopf's"
 """What kopf takes for its finalizer, and would remove: no object can have one of that name."""
 
 LOGIN_RETRY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection(kopf.ConnectionInfo):
+    """What kopf connects with: it trusts the API servers that our own client trusts, see `TlsMaterial.make_context`."""
+
+    tls: TlsMaterial = field(default_factory=TlsMaterial)
+
+    def as_ssl_context(self) -> SSLContext:
+        """Return a client context."""
+        return self.tls.make_context()
+
+
+Login = Callable[[], Awaitable[Connection]]
 
 
 class EndlessBackoffs:
@@ -96,7 +111,7 @@ def build_registry(
 
     # ErrorsMode.TEMPORARY: without credentials nothing works, and a task of kopf that gave up would not be noticed.
     @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=LOGIN_RETRY_SECONDS)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf passes whatever it has
+    async def log_in(**_: Any) -> Connection:  # noqa: ANN401 - kopf passes whatever it has
         return await login()
 
     # A coroutine, because kopf runs plain functions in threads. It must return nothing: a result would be patched into

@@ -1,9 +1,10 @@
 """In-cluster credentials, and what kopf logs in with."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import kopf
 import pytest
 
 from diem_operator.cluster.credentials import (
@@ -16,6 +17,8 @@ from diem_operator.cluster.credentials import (
     is_in_cluster,
 )
 from diem_operator.cluster.tokens import FixedAuthorization
+from diem_operator.handlers.watches import Connection
+from tests.unit.handshake import BareServer, make_bare_server, shake_hands
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 ENVIRON = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -61,9 +64,9 @@ def test_missing_certificate_authority_is_named(tmp_path: Path) -> None:
 
 async def test_kopf_gets_a_fresh_token_at_each_login(service_account: Path) -> None:
     credentials = in_cluster(environ=ENVIRON, directory=service_account)
-    first = kopf.ConnectionInfo(**await credentials_for_kopf(credentials, now=NOW))
+    first = Connection(**await credentials_for_kopf(credentials, now=NOW))
     (service_account / "token").write_text("rotated")
-    second = kopf.ConnectionInfo(**await credentials_for_kopf(credentials, now=NOW))
+    second = Connection(**await credentials_for_kopf(credentials, now=NOW))
     assert first.as_http_headers() == {"Authorization": "Bearer pod-token"}
     assert second.as_http_headers() == {"Authorization": "Bearer rotated"}
     assert second.default_namespace == "diem"
@@ -72,8 +75,8 @@ async def test_kopf_gets_a_fresh_token_at_each_login(service_account: Path) -> N
 async def test_kopf_logs_in_again_with_what_a_passing_401_spoiled_but_not_in_a_loop() -> None:
     credentials = Credentials(server="https://x", authorization=FixedAuthorization("Bearer t"))
 
-    async def login(now: datetime) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await credentials_for_kopf(credentials, now=now))
+    async def login(now: datetime) -> Connection:
+        return Connection(**await credentials_for_kopf(credentials, now=now))
 
     spoiled = await login(NOW)
     assert await login(NOW + timedelta(seconds=5)) == spoiled
@@ -89,7 +92,7 @@ async def test_kopf_is_told_to_come_back_before_a_rotated_token_expires() -> Non
 
 async def test_kopf_gets_passwords_in_the_form_it_sends() -> None:
     credentials = Credentials(server="https://x", authorization=FixedAuthorization("Basic YTpi"))
-    connection = kopf.ConnectionInfo(**await credentials_for_kopf(credentials, now=NOW))
+    connection = Connection(**await credentials_for_kopf(credentials, now=NOW))
     assert connection.as_http_headers() == {"Authorization": "Basic YTpi"}
 
 
@@ -102,3 +105,48 @@ def test_repr_shows_no_secret() -> None:
     )
     assert "KEY" not in repr(credentials)
     assert "SECRET" not in repr(credentials)
+
+
+@pytest.fixture
+def bare_server(tmp_path: Path) -> BareServer:
+    """A server whose certificate lacks what RFC 5280 wants."""
+    return make_bare_server(tmp_path)
+
+
+@pytest.fixture
+def strict_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own contexts are strict, as they are from 3.13 on."""
+    create = ssl.create_default_context
+
+    def create_strictly(*arguments: Any, **more: Any) -> ssl.SSLContext:
+        context = create(*arguments, **more)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create_strictly)
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_api_server_is_trusted_whose_certificate_lacks_key_identifiers(bare_server: BareServer) -> None:
+    tls = TlsMaterial(ca=bare_server.ca)
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(ssl.create_default_context(cadata=bare_server.ca), bare_server.context, "kubernetes")
+    shake_hands(tls.make_context(), bare_server.context, "kubernetes")
+    shake_hands(Connection(server="https://kubernetes", tls=tls).as_ssl_context(), bare_server.context, "kubernetes")
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_api_server_is_not_trusted_under_another_name_or_by_another_authority(
+    bare_server: BareServer, tmp_path: Path
+) -> None:
+    other = make_bare_server(tmp_path)
+    for ca, host in ((bare_server.ca, "elsewhere"), (other.ca, "kubernetes")):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake_hands(TlsMaterial(ca=ca).make_context(), bare_server.context, host)
+
+
+async def test_kopf_connects_with_the_tls_of_our_own_client(bare_server: BareServer) -> None:
+    tls = TlsMaterial(ca=bare_server.ca)
+    connection = Connection(**await credentials_for_kopf(Credentials(server="https://x", tls=tls), now=NOW))
+    shake_hands(connection.as_ssl_context(), bare_server.context, "kubernetes")

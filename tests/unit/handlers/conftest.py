@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import kopf
 import pytest
 
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import build_registry, build_settings
+from diem_operator.handlers.watches import Connection, build_registry, build_settings
 from diem_operator.model.metadata import RawObject
 from tests.unit.handlers.api_server import FakeApiServer, serve_fake_api
 
@@ -44,8 +43,8 @@ def seen() -> Seen:
 
 @pytest.fixture
 async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[EmbeddedKopf]:
-    async def log_in() -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(server=fake_api.url)
+    async def log_in() -> Connection:
+        return Connection(server=fake_api.url)
 
     registry = build_registry(
         seen.observe,

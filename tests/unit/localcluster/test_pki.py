@@ -1,4 +1,5 @@
 import ipaddress
+import ssl
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from tests.localcluster.pki import Authority
+from tests.unit.handshake import shake_hands
 
 
 @pytest.fixture
@@ -28,6 +30,17 @@ def test_certificates_are_signed_by_the_authority(authority: Authority) -> None:
     issued = _load(authority.issue_client("admin", "admin").certificate)
 
     issued.verify_directly_issued_by(_load(authority.ca_file))
+
+
+def test_certificates_hold_what_strict_clients_want(authority: Authority) -> None:
+    """As Python's own are from 3.13 on."""
+    server = authority.issue_server("apiserver", ["localhost"])
+    listening = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    listening.load_cert_chain(server.certificate, server.key)
+    trusting = ssl.create_default_context(cafile=str(authority.ca_file))
+    trusting.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    shake_hands(trusting, listening, "localhost")
 
 
 def test_server_certificate_holds_names_and_addresses(authority: Authority) -> None:

@@ -1,0 +1,67 @@
+"""TLS handshakes in memory, and a server as some clusters have it."""
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+NOT_BEFORE, NOT_AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
+    """Connect a client to a server.
+
+    Raises:
+        ssl.SSLError: one of them does not trust the other.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    while ends:
+        for end in list(ends):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            ends.remove(end)
+
+
+@dataclass(frozen=True)
+class BareServer:
+    """A server whose certificate has no key identifiers, as those of some clusters; and its authority."""
+
+    context: ssl.SSLContext
+    ca: str
+
+
+def make_bare_server(directory: Path, *, host: str = "kubernetes") -> BareServer:
+    """Make one, and its keys in files there."""
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    issuer = _name("authority")
+    ca = _begin(issuer, authority_key).issuer_name(issuer)
+    ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    names = x509.SubjectAlternativeName([x509.DNSName(host)])
+    issued = _begin(_name(host), key).issuer_name(issuer).add_extension(names, critical=False)
+    certificate = issued.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    chain = directory / "chain.pem"
+    chain.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain)
+    return BareServer(context, ca.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode())
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _begin(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder().subject_name(subject).public_key(key.public_key())
+    return builder.serial_number(x509.random_serial_number()).not_valid_before(NOT_BEFORE).not_valid_after(NOT_AFTER)
