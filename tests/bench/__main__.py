@@ -222,6 +222,7 @@ async def measure_scale(
     report.add(Figure(f"{many}cold start of the API", idling.api_start_seconds, "s", bare, name, 3.0))
     await finish_runs(arena, installation.namespace, count=sizes.finished)
     with arena.without_controllers():
+        await arena.wait_for_rest(installation)
         direct = start_directly(arena.kube, installation.namespace)
         patched = await time_each(arena, installation.namespace, direct)
     value, empty = find_percentile(patched, 50) * 1e3, find_percentile(floor, 50) * 1e3

@@ -150,8 +150,12 @@ class Arena:
                 await asyncio.sleep(SETTLE_SECONDS)
 
     async def begin_anew(self, installation: Installation) -> None:
-        """Remove all, and return when the operator rests, so that nothing of it is left for what is measured next."""
+        """Remove all, and return when nothing of it is left to do that what is measured next would have to wait for."""
         await self.clear(installation.namespace)
+        await self.wait_for_rest(installation)
+
+    async def wait_for_rest(self, installation: Installation) -> None:
+        """Return when the operator has nothing left to do."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await _measure_use(installation.operator) > REST_PROCESSOR_SHARE:
                 pass

@@ -57,9 +57,15 @@ class Oracle:
         )
         return found
 
+    def list_diemjobs(self, namespace: str) -> list[dict[str, Any]]:
+        return self._list_all(*DIEMJOBS, namespace, "diemjobs")
+
     def list_jobs(self, namespace: str) -> list[dict[str, Any]]:
+        return self._list_all("batch", "v1", namespace, "jobs")
+
+    def _list_all(self, group: str, version: str, namespace: str, plural: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._custom.list_namespaced_custom_object(
-            "batch", "v1", namespace, "jobs", _request_timeout=TIMEOUT_SECONDS
+            group, version, namespace, plural, _request_timeout=TIMEOUT_SECONDS
         )["items"]
         return found
 

@@ -223,5 +223,10 @@ class Workspace:
         try:
             eventually(what, holds, within_seconds=within_seconds)
         except AssertionError as error:
-            names = [job["metadata"]["name"] for job in self.jobs]
-            raise AssertionError(f"{error}; status: {json.dumps(self.status)}; Jobs: {names}") from None
+            kinds = {
+                "DiemJobs": self.oracle.list_diemjobs(self.namespace),
+                "Jobs": self.jobs,
+                "pods": self.pods,
+            }
+            found = {kind: {each["metadata"]["name"]: each.get("status") for each in kinds[kind]} for kind in kinds}
+            raise AssertionError(f"{error}; there are {json.dumps(found)}") from None
