@@ -20,6 +20,8 @@ from diem_operator.reconciler.posting import PostResult
 
 FIRST_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 60.0
+MAX_PASSING_RETRY_SECONDS = 5.0
+"""After a refusal that is over soon."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,8 @@ class Memory:
         if result.attempt.outcome is PostOutcome.CREATED:
             failures = 0
         recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
-        delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures))
+        most = MAX_PASSING_RETRY_SECONDS if result.is_passing else MAX_RETRY_SECONDS
+        delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures, most=most))
         recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
         self._note_lost_post(key, uid, result, now_seconds=now_seconds)
 
@@ -166,9 +169,9 @@ class Memory:
         self._recollections[key] = recollection
         return recollection
 
-    def _backoff_seconds(self, failures: int) -> float:
+    def _backoff_seconds(self, failures: int, *, most: float) -> float:
         exponential = FIRST_RETRY_SECONDS * 4.0 ** min(max(failures - 1, 0), 10)
-        return min(exponential, MAX_RETRY_SECONDS) * self.jitter.uniform(0.8, 1.2)
+        return min(exponential, most) * self.jitter.uniform(0.8, 1.2)
 
 
 def _is_told(attempt: Attempt, status: DiemJobStatus) -> bool:

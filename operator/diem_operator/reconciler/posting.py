@@ -30,6 +30,12 @@ _NAMESPACE_TERMINATING = "NamespaceTerminating"
 _NAMESPACE_TERMINATING_RETRY_SECONDS = 60.0
 _MAX_MESSAGE_LENGTH = 1024
 
+_UNKNOWN_OWNER_KIND = "cannot find RESTMapping"
+"""In what the admission plugin OwnerReferencesPermissionEnforcement answers while it has not heard of DiemJobs.
+
+It asks which kinds there are every 30 seconds; an API server that has just started may ask before it knows its CRDs.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PostResult:
@@ -40,12 +46,14 @@ class PostResult:
         retry_after_seconds: how long the API server asked to wait before the next; 0 where it did not.
         has_made_job: it was this POST itself, as it was told; otherwise, if the Job exists, perhaps another one.
         is_unanswered: it may still be carried out, whatever is known of the Job by now.
+        is_passing: it was refused by an API server that has only just started, which is over soon.
     """
 
     attempt: Attempt
     retry_after_seconds: float = 0
     has_made_job: bool = False
     is_unanswered: bool = False
+    is_passing: bool = False
 
 
 async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_seconds: float) -> PostResult:
@@ -112,7 +120,7 @@ def _explain(step: CreateJob, error: ClusterError) -> PostResult:
             attempt = _build(
                 step, PostOutcome.DEFERRED, reason=_find_reason(error), message=error.message or str(error)
             )
-            return PostResult(attempt, _find_retry_after(error))
+            return PostResult(attempt, _find_retry_after(error), is_passing=_is_owner_kind_unknown(error))
         case _:
             reason = reasons.API_SERVER_UNAVAILABLE
             return PostResult(_build(step, PostOutcome.DEFERRED, reason=reason, message=str(error)))
@@ -121,6 +129,8 @@ def _explain(step: CreateJob, error: ClusterError) -> PostResult:
 def _find_reason(error: Refused) -> str:
     if _is_namespace_terminating(error):
         return reasons.NAMESPACE_TERMINATING
+    if _is_owner_kind_unknown(error):
+        return reasons.API_SERVER_UNAVAILABLE
     match error:
         case Forbidden() | Unauthorized():
             return reasons.QUOTA_EXCEEDED if "exceeded quota" in error.message else reasons.FORBIDDEN
@@ -141,6 +151,10 @@ def _find_retry_after(error: Refused) -> float:
 def _is_namespace_terminating(error: Refused) -> bool:
     """A 403 with that cause; or a 404, which for a POST means that the namespace is gone already."""
     return _NAMESPACE_TERMINATING in error.causes or isinstance(error, NotFound)
+
+
+def _is_owner_kind_unknown(error: Refused) -> bool:
+    return isinstance(error, Forbidden) and _UNKNOWN_OWNER_KIND in error.message
 
 
 def _build(

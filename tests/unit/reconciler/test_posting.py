@@ -18,6 +18,12 @@ from tests.unit.reconciler.fake_cluster import FakeApiServer, lost_reply, refusa
 
 REQUEST = StartRequest(id=RunId("r1"), requested_by="apikey/k")
 QUOTA = refusal(403, "Forbidden", 'jobs.batch "x" is forbidden: exceeded quota: q, requested: count/jobs.batch=1')
+UNKNOWN_OWNER_KIND = refusal(
+    403,
+    "Forbidden",
+    'jobs.batch "x" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for '
+    'APIVersion diem.io/v1 Kind DiemJob: no matches for kind "DiemJob" in version "diem.io/v1"',
+)
 
 
 @pytest.fixture
@@ -60,6 +66,9 @@ async def test_created_job_is_known(server: FakeApiServer) -> None:
         pytest.param(refusal(413, "RequestEntityTooLarge"), PostOutcome.REJECTED, reasons.JOB_REJECTED, id="too large"),
         pytest.param(QUOTA, PostOutcome.DEFERRED, reasons.QUOTA_EXCEEDED, id="quota"),
         pytest.param(refusal(403, "Forbidden", "no"), PostOutcome.DEFERRED, reasons.FORBIDDEN, id="no permission"),
+        pytest.param(
+            UNKNOWN_OWNER_KIND, PostOutcome.DEFERRED, reasons.API_SERVER_UNAVAILABLE, id="server has just started"
+        ),
         pytest.param(refusal(401, "Unauthorized"), PostOutcome.DEFERRED, reasons.FORBIDDEN, id="not known"),
         pytest.param(refusal(409, "Conflict"), PostOutcome.DEFERRED, reasons.CONFLICT, id="quota was just changed"),
         pytest.param(
@@ -102,6 +111,15 @@ async def test_words_of_a_refusal_are_kept_and_bounded(server: FakeApiServer) ->
 
     assert message.startswith("spec.template: x")
     assert len(message) <= 1024
+
+
+@pytest.mark.parametrize(("error", "is_passing"), [(UNKNOWN_OWNER_KIND, True), (QUOTA, False), (lost_reply(), False)])
+async def test_only_an_api_server_that_has_just_started_refuses_what_it_soon_takes(
+    server: FakeApiServer, error: ClusterError, is_passing: bool
+) -> None:
+    server.fail("POST jobs", error)
+
+    assert (await post(server)).is_passing is is_passing
 
 
 async def test_namespace_that_is_being_deleted_is_asked_rarely(server: FakeApiServer) -> None:
