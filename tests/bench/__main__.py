@@ -43,7 +43,7 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        each: rounds of starts one after the other.
+        rounds: of starts one after the other.
         bursts: starts at once, and how often: the medians count.
         seconds: of asking for statuses.
         idle: DiemJobs that do nothing.
@@ -51,7 +51,7 @@ class Sizes:
         failovers: of each kind.
     """
 
-    each: int
+    rounds: int
     bursts: Mapping[int, int]
     seconds: int
     idle: int
@@ -59,8 +59,8 @@ class Sizes:
     failovers: int
 
 
-FULL = Sizes(each=6, bursts={500: 3, 2000: 3}, seconds=10, idle=10_000, finished=5_000, failovers=5)
-QUICK = Sizes(each=1, bursts={300: 1}, seconds=3, idle=1_000, finished=200, failovers=1)
+FULL = Sizes(rounds=10, bursts={500: 3, 2000: 3}, seconds=10, idle=10_000, finished=5_000, failovers=5)
+QUICK = Sizes(rounds=2, bursts={300: 1}, seconds=3, idle=1_000, finished=200, failovers=1)
 
 
 async def measure(sizes: Sizes, report: Report, directory: Path) -> None:
@@ -90,7 +90,7 @@ async def measure_counts(arena: Arena, report: Report) -> None:
 async def measure_starts(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> list[float]:
     """Measure starts, one by one and in bursts; return the direct ones that were measured one by one."""
     async with connect_api(installation.api.port, installation.token) as api:
-        patched = await measure_each(arena, installation, api, report, rounds=sizes.each)
+        patched = await measure_each(arena, installation, api, report, rounds=sizes.rounds)
         ceiling = await rate_client(arena, count=max(sizes.bursts))
         for count, rounds in sizes.bursts.items():
             await measure_bursts(arena, installation, api, report, count=count, rounds=rounds, ceiling=ceiling)
@@ -110,8 +110,8 @@ async def measure_each(
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, time_some in kinds.items():
-            seconds[kind] += await time_some()
             await arena.begin_anew(installation)
+            seconds[kind] += await time_some()
     bare, patched, called = (seconds[kind] for kind in kinds)
     for percent, goal in ((50, 3.0), (99, 5.0)):
         floor = find_percentile(bare, percent) * 1e3
@@ -144,8 +144,8 @@ async def measure_bursts(
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, measure_rate in kinds.items():
-            rates[kind].append(await measure_rate())
             await arena.begin_anew(installation)
+            rates[kind].append(await measure_rate())
     bare, patched, called, peer = (median(rates[kind]) for kind in kinds)
     name = "the client's own ceiling: GET /version"
     report.add(Figure(f"burst of {count} bare POSTs of a Job", bare, "jobs/s", ceiling, name))
@@ -172,6 +172,7 @@ async def measure_statuses(
 ) -> None:
     """Measure statuses of a job that runs, with nothing else going on and beside starts."""
     name = "asked"
+    await arena.begin_anew(installation)
     await arena.make_diemjobs(installation.namespace, [name])
     await start_directly(arena.kube, installation.namespace)(name)
     idle = await time_statuses_elsewhere(installation, name, seconds=1)
@@ -192,26 +193,27 @@ async def measure_statuses(
     floor = find_percentile(idle, 50) * 1e3
     value = find_percentile(beside, 99) * 1e3
     report.add(Figure("status p99 beside 200 starts/s", value, "ms", floor, "p50 with nothing else", 5.0))
-    await arena.begin_anew(installation)
 
 
 async def measure_runs(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> None:
     """Measure the operator's processor time for whole runs."""
     arena.tune_controllers()
+    await arena.begin_anew(installation)
     count = min(sizes.bursts)
     await fill(arena, installation.namespace, count=count)
     _, before = installation.operator.read_usage()
     await finish_runs(arena, installation.namespace, count=count)
     _, after = installation.operator.read_usage()
     report.add(Figure("CPU of the operator for a run, start to end", (after - before) / count * 1e3, "ms", goal=2.5))
-    await arena.clear(installation.namespace)
 
 
 async def measure_scale(
     arena: Arena, installation: Installation, sizes: Sizes, report: Report, *, floor: list[float]
 ) -> None:
     """Measure what thousands of DiemJobs cost."""
+    await arena.begin_anew(installation)
     await fill(arena, installation.namespace, count=sizes.idle)
+    await arena.wait_for_rest(installation)
     idling = await measure_idling(arena, installation)
     many = f"{sizes.idle:,} idle DiemJobs: "
     report.add(Figure(f"{many}memory of the operator", idling.operator_megabytes, "MB", goal=150))

@@ -9,7 +9,7 @@ others: so it never writes to the cluster, whatever stands in an object.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -36,9 +36,13 @@ LOGIN_RETRY_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Connection(kopf.ConnectionInfo):
-    """What kopf connects with: it trusts the API servers that our own client trusts, see `TlsMaterial.make_context`."""
+    """What kopf connects with, over TLS as our own client has it; it has no place for another name of the server.
 
-    tls: TlsMaterial = field(default_factory=TlsMaterial)
+    Attributes:
+        tls: stands for all that `kopf.ConnectionInfo` has for that.
+    """
+
+    tls: TlsMaterial
 
     def as_ssl_context(self) -> SSLContext:
         """Return a client context."""

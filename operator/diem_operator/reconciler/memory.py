@@ -20,7 +20,7 @@ from diem_operator.reconciler.posting import PostResult
 
 FIRST_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 60.0
-MAX_PASSING_RETRY_SECONDS = 5.0
+MAX_SHORT_RETRY_SECONDS = 5.0
 """After a refusal that is over soon."""
 
 
@@ -98,7 +98,7 @@ class Memory:
         if result.attempt.outcome is PostOutcome.CREATED:
             failures = 0
         recollection.attempt = msgspec.structs.replace(result.attempt, failures=failures)
-        most = MAX_PASSING_RETRY_SECONDS if result.is_passing else MAX_RETRY_SECONDS
+        most = MAX_SHORT_RETRY_SECONDS if result.is_over_soon else MAX_RETRY_SECONDS
         delay = max(min(result.retry_after_seconds, MAX_RETRY_SECONDS), self._backoff_seconds(failures, most=most))
         recollection.retry_at_seconds = now_seconds + (delay if failures else 0)
         self._note_lost_post(key, uid, result, now_seconds=now_seconds)

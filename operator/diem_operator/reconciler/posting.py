@@ -30,10 +30,10 @@ _NAMESPACE_TERMINATING = "NamespaceTerminating"
 _NAMESPACE_TERMINATING_RETRY_SECONDS = 60.0
 _MAX_MESSAGE_LENGTH = 1024
 
-_UNKNOWN_OWNER_KIND = "cannot find RESTMapping"
-"""In what the admission plugin OwnerReferencesPermissionEnforcement answers while it has not heard of DiemJobs.
+_UNKNOWN_OWNER_KIND = "cannot set blockOwnerDeletion in this case because cannot find RESTMapping"
+"""How the admission plugin OwnerReferencesPermissionEnforcement refuses Jobs while it has not heard of DiemJobs.
 
-It asks which kinds there are every 30 seconds; an API server that has just started may ask before it knows its CRDs.
+It asks which kinds there are every 30 seconds: so for that long after the CRDs were made, or its API server started.
 """
 
 
@@ -46,14 +46,14 @@ class PostResult:
         retry_after_seconds: how long the API server asked to wait before the next; 0 where it did not.
         has_made_job: it was this POST itself, as it was told; otherwise, if the Job exists, perhaps another one.
         is_unanswered: it may still be carried out, whatever is known of the Job by now.
-        is_passing: it was refused by an API server that has only just started, which is over soon.
+        is_over_soon: it was refused by what has not yet heard of DiemJobs.
     """
 
     attempt: Attempt
     retry_after_seconds: float = 0
     has_made_job: bool = False
     is_unanswered: bool = False
-    is_passing: bool = False
+    is_over_soon: bool = False
 
 
 async def post_job(jobs: Jobs, step: CreateJob, *, is_repeated: bool, timeout_seconds: float) -> PostResult:
@@ -120,7 +120,7 @@ def _explain(step: CreateJob, error: ClusterError) -> PostResult:
             attempt = _build(
                 step, PostOutcome.DEFERRED, reason=_find_reason(error), message=error.message or str(error)
             )
-            return PostResult(attempt, _find_retry_after(error), is_passing=_is_owner_kind_unknown(error))
+            return PostResult(attempt, _find_retry_after(error), is_over_soon=_is_owner_kind_unknown(error))
         case _:
             reason = reasons.API_SERVER_UNAVAILABLE
             return PostResult(_build(step, PostOutcome.DEFERRED, reason=reason, message=str(error)))

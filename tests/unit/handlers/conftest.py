@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from diem_operator.cluster.credentials import TlsMaterial
 from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.watches import Connection, build_registry, build_settings
 from diem_operator.model.metadata import RawObject
@@ -44,7 +45,7 @@ def seen() -> Seen:
 @pytest.fixture
 async def embedded(fake_api: FakeApiServer, seen: Seen) -> AsyncIterator[EmbeddedKopf]:
     async def log_in() -> Connection:
-        return Connection(server=fake_api.url)
+        return Connection(server=fake_api.url, tls=TlsMaterial())
 
     registry = build_registry(
         seen.observe,

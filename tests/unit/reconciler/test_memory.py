@@ -12,7 +12,7 @@ from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.rules import StartRequest
 from diem_operator.planning.statuses import with_run
 from diem_operator.planning.world import REQUEST_TIMEOUT_SECONDS, Attempt, Inspection, PostOutcome, Straggler
-from diem_operator.reconciler.memory import MAX_PASSING_RETRY_SECONDS, MAX_RETRY_SECONDS, Memory
+from diem_operator.reconciler.memory import MAX_RETRY_SECONDS, MAX_SHORT_RETRY_SECONDS, Memory
 from diem_operator.reconciler.posting import PostResult
 from tests.builders import NOW, UID, make_job
 
@@ -25,7 +25,7 @@ def make_memory() -> Memory:
 
 
 def make_result(
-    outcome: PostOutcome, *, run_id: str = "r1", retry_after_seconds: float = 0, is_passing: bool = False
+    outcome: PostOutcome, *, run_id: str = "r1", retry_after_seconds: float = 0, is_over_soon: bool = False
 ) -> PostResult:
     attempt = Attempt(request=StartRequest(id=RunId(run_id)), manifest={}, outcome=outcome)
     return PostResult(
@@ -33,7 +33,7 @@ def make_result(
         retry_after_seconds,
         has_made_job=outcome is PostOutcome.CREATED,
         is_unanswered=outcome is PostOutcome.UNKNOWN,
-        is_passing=is_passing,
+        is_over_soon=is_over_soon,
     )
 
 
@@ -41,11 +41,11 @@ def make_status(run_id: str, phase: Phase) -> DiemJobStatus:
     return with_run(DiemJobStatus(), RunStatus(number=1, id=RunId(run_id), phase=phase))
 
 
-def note_failures(memory: Memory, count: int, *, is_passing: bool = False) -> list[float]:
+def note_failures(memory: Memory, count: int, *, is_over_soon: bool = False) -> list[float]:
     """Let a POST fail again and again; return the delays that each failure led to."""
     delays = []
     for _ in range(count):
-        memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED, is_passing=is_passing), now_seconds=10)
+        memory.note_post(KEY, UID, make_result(PostOutcome.DEFERRED, is_over_soon=is_over_soon), now_seconds=10)
         attempt = memory.find(KEY, UID).find_attempt(now_seconds=10)
         assert attempt is not None
         delays.append(attempt.retry_in_seconds)
@@ -62,10 +62,10 @@ def test_retries_become_rarer_and_never_stop() -> None:
 
 
 def test_what_is_over_soon_is_tried_again_soon_however_often_it_was() -> None:
-    delays = note_failures(make_memory(), 12, is_passing=True)
+    delays = note_failures(make_memory(), 12, is_over_soon=True)
 
     assert delays[0] < 0.1
-    assert all(MAX_PASSING_RETRY_SECONDS * 0.8 <= delay <= MAX_PASSING_RETRY_SECONDS * 1.2 for delay in delays[-4:])
+    assert all(MAX_SHORT_RETRY_SECONDS * 0.8 <= delay <= MAX_SHORT_RETRY_SECONDS * 1.2 for delay in delays[-4:])
 
 
 def test_time_until_the_retry_passes() -> None:

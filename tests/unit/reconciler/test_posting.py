@@ -67,7 +67,7 @@ async def test_created_job_is_known(server: FakeApiServer) -> None:
         pytest.param(QUOTA, PostOutcome.DEFERRED, reasons.QUOTA_EXCEEDED, id="quota"),
         pytest.param(refusal(403, "Forbidden", "no"), PostOutcome.DEFERRED, reasons.FORBIDDEN, id="no permission"),
         pytest.param(
-            UNKNOWN_OWNER_KIND, PostOutcome.DEFERRED, reasons.API_SERVER_UNAVAILABLE, id="server has just started"
+            UNKNOWN_OWNER_KIND, PostOutcome.DEFERRED, reasons.API_SERVER_UNAVAILABLE, id="kind is not known yet"
         ),
         pytest.param(refusal(401, "Unauthorized"), PostOutcome.DEFERRED, reasons.FORBIDDEN, id="not known"),
         pytest.param(refusal(409, "Conflict"), PostOutcome.DEFERRED, reasons.CONFLICT, id="quota was just changed"),
@@ -113,13 +113,13 @@ async def test_words_of_a_refusal_are_kept_and_bounded(server: FakeApiServer) ->
     assert len(message) <= 1024
 
 
-@pytest.mark.parametrize(("error", "is_passing"), [(UNKNOWN_OWNER_KIND, True), (QUOTA, False), (lost_reply(), False)])
-async def test_only_an_api_server_that_has_just_started_refuses_what_it_soon_takes(
-    server: FakeApiServer, error: ClusterError, is_passing: bool
+@pytest.mark.parametrize(("error", "is_over_soon"), [(UNKNOWN_OWNER_KIND, True), (QUOTA, False), (lost_reply(), False)])
+async def test_only_what_has_not_heard_of_diemjobs_refuses_what_it_soon_takes(
+    server: FakeApiServer, error: ClusterError, is_over_soon: bool
 ) -> None:
     server.fail("POST jobs", error)
 
-    assert (await post(server)).is_passing is is_passing
+    assert (await post(server)).is_over_soon is is_over_soon
 
 
 async def test_namespace_that_is_being_deleted_is_asked_rarely(server: FakeApiServer) -> None:
