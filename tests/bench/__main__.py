@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import uvloop
 
@@ -36,6 +38,8 @@ from tests.bench.statuses import (
     time_statuses_elsewhere,
 )
 from tests.reliability.installation import Installation
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,17 +106,15 @@ async def measure_each(
 ) -> list[float]:
     """Measure starts one after the other, in each way and in turns; return the direct ones."""
     namespace = installation.namespace
-    kinds: dict[str, Callable[[], Awaitable[list[float]]]] = {
-        "bare": partial(time_bare_posts, arena, namespace),
-        "patched": partial(time_each, arena, namespace, start_directly(arena.kube, namespace)),
-        "called": partial(time_each, arena, namespace, start_over_http(api)),
-    }
-    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind, time_some in kinds.items():
-            await arena.begin_anew(installation)
-            seconds[kind] += await time_some()
-    bare, patched, called = (seconds[kind] for kind in kinds)
+    measured = await measure_in_turns(
+        arena,
+        installation,
+        partial(time_bare_posts, arena, namespace),
+        partial(time_each, arena, namespace, start_directly(arena.kube, namespace)),
+        partial(time_each, arena, namespace, start_over_http(api)),
+        rounds=rounds,
+    )
+    bare, patched, called = (list(chain.from_iterable(each)) for each in measured)
     for percent, goal in ((50, 3.0), (99, 5.0)):
         floor = find_percentile(bare, percent) * 1e3
         name = f"bare POST Job, p{percent}"
@@ -135,18 +137,16 @@ async def measure_bursts(
 ) -> None:
     """Measure so many starts at once, in each way and in turns, none of them beside what another one has left."""
     namespace = installation.namespace
-    kinds: dict[str, Callable[[], Awaitable[float]]] = {
-        "bare": partial(rate_bare_posts, arena, namespace, count=count),
-        "patched": partial(rate_burst, arena, namespace, start_directly(arena.kube, namespace), count=count),
-        "called": partial(rate_burst, arena, namespace, start_over_http(api), count=count),
-        "peer": partial(rate_tuned_job_controller, arena, namespace, count=count),
-    }
-    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind, measure_rate in kinds.items():
-            await arena.begin_anew(installation)
-            rates[kind].append(await measure_rate())
-    bare, patched, called, peer = (median(rates[kind]) for kind in kinds)
+    measured = await measure_in_turns(
+        arena,
+        installation,
+        partial(rate_bare_posts, arena, namespace, count=count),
+        partial(rate_burst, arena, namespace, start_directly(arena.kube, namespace), count=count),
+        partial(rate_burst, arena, namespace, start_over_http(api), count=count),
+        partial(rate_tuned_job_controller, arena, namespace, count=count),
+        rounds=rounds,
+    )
+    bare, patched, called, peer = map(median, measured)
     name = "the client's own ceiling: GET /version"
     report.add(Figure(f"burst of {count} bare POSTs of a Job", bare, "jobs/s", ceiling, name))
     name = f"bare POST Job: {bare:.0f}/s"
@@ -154,6 +154,18 @@ async def measure_bursts(
     report.add(Figure(f"burst of {count} over HTTP", called, "jobs/s", patched, "the burst of patches", 0.8, True))
     name = "Kubernetes' Job controller, tuned: unsuspended → Pod"
     report.add(Figure(f"burst of {count}, spec patched", patched, "jobs/s", peer, name, 1.0, True))
+
+
+async def measure_in_turns(
+    arena: Arena, installation: Installation, *kinds: Callable[[], Awaitable[T]], rounds: int
+) -> list[list[T]]:
+    """Measure each kind so often, none beside what another one has left; return the results of each."""
+    measured: list[list[T]] = [[] for _ in kinds]
+    for _ in range(rounds):
+        for results, measure_once in zip(measured, kinds, strict=True):
+            await arena.begin_anew(installation)
+            results.append(await measure_once())
+    return measured
 
 
 async def rate_tuned_job_controller(arena: Arena, namespace: str, *, count: int) -> float:

@@ -54,8 +54,8 @@ class Authority:
         self.folder = folder
         self.ca_file = folder / "ca.crt"
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _build_name("localcluster", ())
-        unsigned = _begin(self._name, self._key.public_key()).issuer_name(self._name)
+        self._name = build_name("localcluster", ())
+        unsigned = begin_certificate(self._name, self._key.public_key()).issuer_name(self._name)
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         unsigned = unsigned.add_extension(constraints, critical=True).add_extension(_CA_USAGE, critical=True)
@@ -64,17 +64,17 @@ class Authority:
 
     def issue_client(self, file_name: str, user: str, groups: Sequence[str] = ()) -> Credential:
         """Issue what authenticates `user`, a member of `groups`, to the API server."""
-        return self._issue(file_name, _build_name(user, groups), ())
+        return self._issue(file_name, build_name(user, groups), ())
 
     def issue_server(self, file_name: str, hosts: Sequence[str]) -> Credential:
         """Issue what a server shows that is reached by any of `hosts`, names or addresses."""
-        return self._issue(file_name, _build_name(file_name, ()), hosts)
+        return self._issue(file_name, build_name(file_name, ()), hosts)
 
     def issue_service_account_keys(self) -> ServiceAccountKeys:
         """Make a key pair for ServiceAccount tokens."""
         keys = ServiceAccountKeys(self.folder / "sa.key", self.folder / "sa.pub")
         private = ec.generate_private_key(ec.SECP256R1())
-        _write(keys.private, _encode_key(private))
+        _write(keys.private, encode_key(private))
         public_format = serialization.PublicFormat.SubjectPublicKeyInfo
         _write(keys.public, private.public_key().public_bytes(serialization.Encoding.PEM, public_format))
         return keys
@@ -82,7 +82,7 @@ class Authority:
     def _issue(self, file_name: str, subject: x509.Name, hosts: Sequence[str]) -> Credential:
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
-        unsigned = _begin(subject, key.public_key()).issuer_name(self._name)
+        unsigned = begin_certificate(subject, key.public_key()).issuer_name(self._name)
         unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         unsigned = unsigned.add_extension(identifier, critical=False)
@@ -92,16 +92,18 @@ class Authority:
         credential = Credential(self.folder / f"{file_name}.crt", self.folder / f"{file_name}.key")
         signed = unsigned.sign(self._key, hashes.SHA256())
         _write(credential.certificate, signed.public_bytes(serialization.Encoding.PEM))
-        _write(credential.key, _encode_key(key))
+        _write(credential.key, encode_key(key))
         return credential
 
 
-def _build_name(common_name: str, organizations: Sequence[str]) -> x509.Name:
+def build_name(common_name: str, organizations: Sequence[str] = ()) -> x509.Name:
+    """Return who a certificate is for."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations]
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _begin(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def begin_certificate(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    """Return what every certificate begins with; its issuer is still to be named."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -119,7 +121,8 @@ def _as_general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _encode_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+def encode_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as PEM, unencrypted."""
     encoding, layout = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(encoding, layout, serialization.NoEncryption())
 

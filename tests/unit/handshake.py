@@ -2,16 +2,14 @@
 
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
-NOT_BEFORE, NOT_AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)
+from tests.localcluster.pki import begin_certificate, build_name, encode_key
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
@@ -45,23 +43,16 @@ class BareServer:
 def make_bare_server(directory: Path, *, host: str = "kubernetes") -> BareServer:
     """Make one, and its keys in files there."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = _name("authority")
-    ca = _begin(issuer, authority_key).issuer_name(issuer)
+    issuer = build_name("authority")
+    ca = begin_certificate(issuer, authority_key.public_key()).issuer_name(issuer)
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     names = x509.SubjectAlternativeName([x509.DNSName(host)])
-    issued = _begin(_name(host), key).issuer_name(issuer).add_extension(names, critical=False)
-    certificate = issued.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    issued = begin_certificate(build_name(host), key.public_key()).issuer_name(issuer)
+    certificate = (
+        issued.add_extension(names, critical=False).sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    )
     chain = directory / "chain.pem"
-    chain.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate)
+    chain.write_bytes(encode_key(key) + certificate)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(chain)
     return BareServer(context, ca.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode())
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _begin(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder().subject_name(subject).public_key(key.public_key())
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(NOT_BEFORE).not_valid_after(NOT_AFTER)
