@@ -40,11 +40,14 @@ class BareServer:
     ca: str
 
 
-def make_bare_server(directory: Path, *, host: str = "kubernetes") -> BareServer:
-    """Make one, and its keys in files there."""
+def make_bare_server(directory: Path, *, host: str = "kubernetes", has_root: bool = False) -> BareServer:
+    """Make one, and its keys in files there; its authority is certified by itself or by a root that nobody knows."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = build_name("authority")
-    ca = begin_certificate(issuer, authority_key.public_key()).issuer_name(issuer)
+    root, root_key = (
+        (build_name("root"), ec.generate_private_key(ec.SECP256R1())) if has_root else (issuer, authority_key)
+    )
+    ca = begin_certificate(issuer, authority_key.public_key()).issuer_name(root)
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     names = x509.SubjectAlternativeName([x509.DNSName(host)])
     issued = begin_certificate(build_name(host), key.public_key()).issuer_name(issuer)
@@ -55,4 +58,4 @@ def make_bare_server(directory: Path, *, host: str = "kubernetes") -> BareServer
     chain.write_bytes(encode_key(key) + certificate)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(chain)
-    return BareServer(context, ca.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode())
+    return BareServer(context, ca.sign(root_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode())

@@ -19,12 +19,13 @@ from typing import Final
 from diem_operator.cli.lifecycle import StopSignal, background, run_for_ever
 from diem_operator.clock import now, steady_seconds
 from diem_operator.cluster.client import ApiServer
-from diem_operator.cluster.credentials import Credentials, credentials_for_kopf
+from diem_operator.cluster.credentials import Credentials
 from diem_operator.cluster.discovery import find_missing_fields, find_missing_resources
 from diem_operator.cluster.errors import ClusterError
 from diem_operator.cluster.resources import Cluster
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import Connection, build_registry, build_settings
+from diem_operator.handlers.login import log_in
+from diem_operator.handlers.watches import build_registry, build_settings
 from diem_operator.metrics import OperatorMetrics
 from diem_operator.metrics import build_registry as build_metrics_registry
 from diem_operator.model.diemjob import DiemJob
@@ -198,12 +199,9 @@ class OperatorProcess:
             self._apikeys.observe_apikey,
             is_served=self._scope.serves,
             count=self._metrics.observe_watch_event,
-            login=self._log_in,
+            login=lambda: log_in(self._credentials, now=now()),
         )
         return EmbeddedKopf(registry, build_settings())
-
-    async def _log_in(self) -> Connection:
-        return Connection(**await credentials_for_kopf(self._credentials, now=now()))
 
     def _measure(self) -> None:
         """Let metrics read what others count anyway."""

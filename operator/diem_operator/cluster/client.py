@@ -213,7 +213,6 @@ class ApiServer:
             timeout=limits,
             allow_redirects=False,
             proxy=self._credentials.proxy_url,
-            server_hostname=self._credentials.tls_server_name,
             middlewares=() if is_read else (never_resend,),
         )
 

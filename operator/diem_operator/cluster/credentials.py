@@ -5,37 +5,68 @@ import ssl
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 
 from diem_operator.cluster.tokens import Authorization, FixedAuthorization, TokenFile
 
 SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-KOPF_LIFETIME: Final = timedelta(minutes=10)
 
 
 class CredentialsError(Exception):
     """No usable credentials; the text says which file or variable is missing or wrong."""
 
 
+class _TlsContext(ssl.SSLContext):
+    """A client context that can expect another name in the server's certificate than the one it connects to.
+
+    Attributes:
+        server_name: that name, if there is one.
+    """
+
+    server_name: str | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature of what it overrides
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Begin a connection, as event loops do."""
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name or server_hostname, session)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TlsMaterial:
-    """What TLS is made of, as PEM text; `ca` None means the system's own authorities."""
+    """What TLS is made of, as PEM text.
+
+    Attributes:
+        ca: the authorities that are trusted; None means the system's own.
+        server_name: expected in the server's certificate instead of the host's name.
+    """
 
     ca: str | None = None
     certificate: str | None = None
     private_key: str | None = field(default=None, repr=False)
+    server_name: str | None = None
     is_unverified: bool = False
 
     def make_context(self) -> ssl.SSLContext:
         """Return a client context; Python loads a client certificate only from a file, which exists for a moment.
 
-        It takes what Kubernetes' own clients take. From 3.13 on, Python also wants what RFC 5280 does, such as the
-        identifier of the authority's key, which certificates of API servers may lack: those of EKS do.
+        It takes what Kubernetes' own clients take. Python's default context does not: from 3.13 on it also wants what
+        RFC 5280 does, such as the identifier of the authority's key, which certificates of API servers may lack (those
+        of EKS do), and before 3.13 it trusts no authority that another one has certified, without that one.
         """
-        context = ssl.create_default_context(cadata=self.ca)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.server_name = self.server_name
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        if self.ca:
+            context.load_verify_locations(cadata=self.ca)
+        else:
+            context.load_default_certs()
         if self.is_unverified:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -54,7 +85,6 @@ class Credentials:
     Attributes:
         server: scheme, host and port, without a trailing slash.
         namespace: the pod's own, or the kubeconfig context's; None if neither says.
-        tls_server_name: expected in the server's certificate instead of the host's name.
     """
 
     server: str
@@ -62,19 +92,6 @@ class Credentials:
     authorization: Authorization = field(default_factory=FixedAuthorization, repr=False)
     namespace: str | None = None
     proxy_url: str | None = field(default=None, repr=False)
-    tls_server_name: str | None = None
-
-
-class KopfConnection(TypedDict, total=False):
-    """Keyword arguments of `handlers.watches.Connection`."""
-
-    server: str
-    tls: TlsMaterial
-    scheme: str | None
-    token: str | None
-    default_namespace: str | None
-    proxy_url: str | None
-    expiration: datetime | None
 
 
 def in_cluster(
@@ -107,28 +124,6 @@ def in_cluster(
 def is_in_cluster(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether this process runs in a pod that may talk to its cluster."""
     return bool(environ.get("KUBERNETES_SERVICE_HOST"))
-
-
-async def credentials_for_kopf(credentials: Credentials, *, now: datetime) -> KopfConnection:
-    """Return the arguments of the connection that kopf logs in with; call it at each login.
-
-    kopf asks for a login at the start, after a 401 and at `expiration`. It refuses, for good, credentials equal to ones
-    that a 401 has spoiled, so a single 401 by mistake would end the operator: the moving expiration makes them differ.
-    It moves by whole minutes, or a 401 that stays would become a tight loop of logins. It also bounds how long a token
-    is used on after its rotation.
-    """
-    spoiled = await credentials.authorization.current()
-    await credentials.authorization.renew(spoiled)
-    scheme, _, token = (await credentials.authorization.current() or "").partition(" ")
-    return KopfConnection(
-        server=credentials.server,
-        tls=credentials.tls,
-        scheme=scheme or None,
-        token=token or None,
-        default_namespace=credentials.namespace,
-        proxy_url=credentials.proxy_url,
-        expiration=now.replace(second=0, microsecond=0) + KOPF_LIFETIME,
-    )
 
 
 def _read(path: Path) -> str:

@@ -131,12 +131,12 @@ def _credentials(cluster: Found, user: Found, *, namespace: str | None) -> Crede
             ca=cluster.text(where.certificate_authority_data, where.certificate_authority),
             certificate=user.text(who.client_certificate_data, who.client_certificate),
             private_key=user.text(who.client_key_data, who.client_key),
+            server_name=where.tls_server_name,
             is_unverified=where.insecure_skip_tls_verify,
         ),
         authorization=_authorization(who, user.folder, cluster=where),
         namespace=namespace,
         proxy_url=where.proxy_url,
-        tls_server_name=where.tls_server_name,
     )
 
 

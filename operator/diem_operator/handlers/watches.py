@@ -9,13 +9,11 @@ others: so it never writes to the cluster, whatever stands in an object.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from ssl import SSLContext
 from typing import Any, Final
 
 import kopf
 
-from diem_operator.cluster.credentials import TlsMaterial
+from diem_operator.handlers.login import Connection
 from diem_operator.metrics import WatchEventCounter
 from diem_operator.model.metadata import RawObject
 from diem_operator.model.names import DIEMAPIKEY_PLURAL, GROUP, VERSION
@@ -32,22 +30,6 @@ NO_FINALIZER: Final = "none of kopf's"
 """What kopf takes for its finalizer, and would remove: no object can have one of that name."""
 
 LOGIN_RETRY_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connection(kopf.ConnectionInfo):
-    """What kopf connects with, over TLS as our own client has it; it has no place for another name of the server.
-
-    Attributes:
-        tls: stands for all that `kopf.ConnectionInfo` has for that.
-    """
-
-    tls: TlsMaterial
-
-    def as_ssl_context(self) -> SSLContext:
-        """Return a client context."""
-        return self.tls.make_context()
-
 
 Login = Callable[[], Awaitable[Connection]]
 

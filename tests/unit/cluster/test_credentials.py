@@ -1,26 +1,21 @@
-"""In-cluster credentials, and what kopf logs in with."""
+"""In-cluster credentials, and which API servers are trusted."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from diem_operator.cluster.credentials import (
-    KOPF_LIFETIME,
     Credentials,
     CredentialsError,
     TlsMaterial,
-    credentials_for_kopf,
     in_cluster,
     is_in_cluster,
 )
 from diem_operator.cluster.tokens import FixedAuthorization
-from diem_operator.handlers.watches import Connection
 from tests.unit.handshake import BareServer, make_bare_server, shake_hands
 
-NOW = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 ENVIRON = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
 
@@ -62,40 +57,6 @@ def test_missing_certificate_authority_is_named(tmp_path: Path) -> None:
         in_cluster(environ=ENVIRON, directory=tmp_path)
 
 
-async def test_kopf_gets_a_fresh_token_at_each_login(service_account: Path) -> None:
-    credentials = in_cluster(environ=ENVIRON, directory=service_account)
-    first = Connection(**await credentials_for_kopf(credentials, now=NOW))
-    (service_account / "token").write_text("rotated")
-    second = Connection(**await credentials_for_kopf(credentials, now=NOW))
-    assert first.as_http_headers() == {"Authorization": "Bearer pod-token"}
-    assert second.as_http_headers() == {"Authorization": "Bearer rotated"}
-    assert second.default_namespace == "diem"
-
-
-async def test_kopf_logs_in_again_with_what_a_passing_401_spoiled_but_not_in_a_loop() -> None:
-    credentials = Credentials(server="https://x", authorization=FixedAuthorization("Bearer t"))
-
-    async def login(now: datetime) -> Connection:
-        return Connection(**await credentials_for_kopf(credentials, now=now))
-
-    spoiled = await login(NOW)
-    assert await login(NOW + timedelta(seconds=5)) == spoiled
-    assert await login(NOW + timedelta(minutes=1)) != spoiled
-
-
-async def test_kopf_is_told_to_come_back_before_a_rotated_token_expires() -> None:
-    connection = await credentials_for_kopf(Credentials(server="https://x"), now=NOW)
-    expiration = connection["expiration"]
-    assert expiration is not None
-    assert timedelta(minutes=5) < expiration - NOW <= KOPF_LIFETIME
-
-
-async def test_kopf_gets_passwords_in_the_form_it_sends() -> None:
-    credentials = Credentials(server="https://x", authorization=FixedAuthorization("Basic YTpi"))
-    connection = Connection(**await credentials_for_kopf(credentials, now=NOW))
-    assert connection.as_http_headers() == {"Authorization": "Basic YTpi"}
-
-
 def test_repr_shows_no_secret() -> None:
     credentials = Credentials(
         server="https://x",
@@ -133,7 +94,20 @@ def test_api_server_is_trusted_whose_certificate_lacks_key_identifiers(bare_serv
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(ssl.create_default_context(cadata=bare_server.ca), bare_server.context, "kubernetes")
     shake_hands(tls.make_context(), bare_server.context, "kubernetes")
-    shake_hands(Connection(server="https://kubernetes", tls=tls).as_ssl_context(), bare_server.context, "kubernetes")
+
+
+def test_api_server_is_trusted_whose_authority_is_but_not_its_root(tmp_path: Path) -> None:
+    server = make_bare_server(tmp_path, has_root=True)
+    shake_hands(TlsMaterial(ca=server.ca).make_context(), server.context, "kubernetes")
+
+
+def test_api_server_is_trusted_under_the_name_that_is_expected_instead_of_its_host(bare_server: BareServer) -> None:
+    tunnelled = TlsMaterial(ca=bare_server.ca, server_name="kubernetes")
+    shake_hands(tunnelled.make_context(), bare_server.context, "localhost")
+
+    other = TlsMaterial(ca=bare_server.ca, server_name="elsewhere")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(other.make_context(), bare_server.context, "kubernetes")
 
 
 @pytest.mark.usefixtures("strict_python")
@@ -144,9 +118,3 @@ def test_api_server_is_not_trusted_under_another_name_or_by_another_authority(
     for ca, host in ((bare_server.ca, "elsewhere"), (other.ca, "kubernetes")):
         with pytest.raises(ssl.SSLCertVerificationError):
             shake_hands(TlsMaterial(ca=ca).make_context(), bare_server.context, host)
-
-
-async def test_kopf_connects_with_the_tls_of_our_own_client(bare_server: BareServer) -> None:
-    tls = TlsMaterial(ca=bare_server.ca)
-    connection = Connection(**await credentials_for_kopf(Credentials(server="https://x", tls=tls), now=NOW))
-    shake_hands(connection.as_ssl_context(), bare_server.context, "kubernetes")

@@ -58,7 +58,7 @@ def test_another_context_can_be_chosen(tmp_path: Path) -> None:
     credentials = from_kubeconfig(context="two", environ=environ(write(tmp_path / "config", TWO_CONTEXTS)))
     assert credentials.server == "https://two"
     assert credentials.tls.is_unverified
-    assert credentials.tls_server_name == "k"
+    assert credentials.tls.server_name == "k"
     assert credentials.proxy_url == "http://p"
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from diem_operator.cluster.credentials import TlsMaterial
 from diem_operator.handlers.embedding import EmbeddedKopf
-from diem_operator.handlers.watches import Connection, build_registry, build_settings
+from diem_operator.handlers.login import Connection
+from diem_operator.handlers.watches import build_registry, build_settings
 from diem_operator.model.metadata import RawObject
 from tests.unit.handlers.api_server import FakeApiServer, serve_fake_api
 
