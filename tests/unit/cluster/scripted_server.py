@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -140,11 +141,11 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def run_scripted_server() -> AsyncIterator[ScriptedServer]:
+async def run_scripted_server(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
     scripted = ScriptedServer()
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=tls)
     scripted.port = server.sockets[0].getsockname()[1]
-    scripted.url = f"http://127.0.0.1:{scripted.port}"
+    scripted.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{scripted.port}"
     try:
         yield scripted
     finally:

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from diem_operator.cluster.client import ApiServer
-from diem_operator.cluster.credentials import Credentials
+from diem_operator.cluster.credentials import Credentials, TlsMaterial
 from diem_operator.cluster.errors import (
     AlreadyExists,
     BadRequest,
@@ -38,6 +40,7 @@ from tests.unit.cluster.scripted_server import (
     stream,
     truncated,
 )
+from tests.unit.handshake import make_bare_server
 
 WRITES = ["POST", "PUT", "PATCH", "DELETE"]
 PATH = "/apis/batch/v1/namespaces/team-a/jobs"
@@ -374,3 +377,24 @@ async def test_two_servers_at_once_do_not_share_connections() -> None:
         assert bodies == [b'{"n": 1}', b'{"n": 2}']
         for session in sessions:
             await session.close()
+
+
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_server_is_expected_under_the_name_that_the_credentials_say(
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    bare = make_bare_server(tmp_path, host="kubernetes")
+
+    async def ask(name: str | None) -> bytes:
+        async with run_scripted_server(tls=bare.context) as server:
+            server.plays(answer(200, {}))
+            session = ApiServer(Credentials(server=server.url, tls=TlsMaterial(ca=bare.ca, server_name=name)))
+            try:
+                return await session.request("GET", "/version", timeout_seconds=2)
+            finally:
+                await session.close()
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(ask("kubernetes")) == b"{}"
+        with pytest.raises(RequestNotSent):
+            runner.run(ask(None))
