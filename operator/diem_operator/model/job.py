@@ -21,10 +21,7 @@ class JobStatus(Resource, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     start_time: datetime | None = None
     completion_time: datetime | None = None
-    active: int = 0
     ready: int = 0
-    succeeded: int = 0
-    failed: int = 0
 
 
 class Job(Resource, frozen=True, kw_only=True):

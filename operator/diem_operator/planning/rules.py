@@ -95,12 +95,6 @@ def is_stop_wanted(spec: DiemJobSpec) -> bool:
     return spec.state is State.STOPPED or (spec.run is not None and spec.run.stop is not None)
 
 
-def find_superseding_start(spec: DiemJobSpec, status: DiemJobStatus, uid: Uid) -> StartRequest | None:
-    """Return the start by a new id that ends the live run; a start by state waits instead."""
-    due = find_due_start(spec, status, uid)
-    return None if due is None or due.is_by_state or find_live_run(status) is None else due
-
-
 def find_unaccounted_ids(spec: DiemJobSpec, status: DiemJobStatus, uid: Uid) -> tuple[RunId, ...]:
     """Return the ids that were asked for, will never start and stand nowhere yet; in the order of asking."""
     current = spec.run

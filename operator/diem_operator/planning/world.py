@@ -9,7 +9,7 @@ from diem_operator.model.job import Job
 from diem_operator.model.metadata import RawObject, Resource
 from diem_operator.model.names import RunId, Uid
 from diem_operator.planning.ids import is_seen
-from diem_operator.planning.rules import StartRequest, find_due_start, find_live_run, find_superseding_start
+from diem_operator.planning.rules import StartRequest, find_due_start, find_live_run
 
 REQUEST_TIMEOUT_SECONDS = 70.0
 """The API server ends a request after 60 seconds unless it is told otherwise."""
@@ -128,9 +128,8 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def is_superseded(self) -> bool:
-        """Whether a new id ends the live run."""
-        superseding = find_superseding_start(self.diemjob.spec, self.diemjob.status, self.diemjob.metadata.uid)
-        return superseding is not None
+        """Whether a new id ends the live run; a start by state waits instead."""
+        return self.live is not None and self.due is not None and not self.due.is_by_state
 
     @cached_property
     def owned(self) -> tuple[Job, ...]:
@@ -160,13 +159,15 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         The Job of the live run is seen, whatever id somebody has written onto it.
         """
         live_uid = None if self.live is None else self.live.job_uid
-        request = self.diemjob.spec.run
-        wanted = {None if request is None else request.id, None if self.due is None else self.due.id}
         unseen = [
             job
             for job in self.owned
-            if job.run_id and job.uid != live_uid and not is_seen(self.diemjob.status, job.run_id)
+            if job.uid != live_uid and job.run_id and not is_seen(self.diemjob.status, job.run_id)
         ]
+        if not unseen:
+            return ()
+        request = self.diemjob.spec.run
+        wanted = {None if request is None else request.id, None if self.due is None else self.due.id}
         order = sorted(unseen, key=lambda job: (job.is_finished, job.run_id not in wanted, -job.run_number))
         return tuple(order)
 
@@ -176,7 +177,7 @@ class World(Resource, frozen=True, kw_only=True, dict=True):
         return tuple(
             job
             for job in self.owned
-            if job.run_id and not job.is_finished and job is not self.live_job and job not in self.unseen_jobs
+            if job is not self.live_job and job.run_id and not job.is_finished and job not in self.unseen_jobs
         )
 
     def find_straggler(self, run_id: RunId) -> Straggler | None:

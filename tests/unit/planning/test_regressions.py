@@ -82,7 +82,7 @@ def test_start_time_of_a_pending_job_costs_no_write() -> None:
     """It made four status PATCHes of the three that a run may cost."""
     diemjob = make_diemjob(state=State.RUNNING, run=make_request(), status=make_status(WAITING))
 
-    assert plan(settled(make_world(diemjob, make_job(active=1, start_time=NOW)))) == Wait(seconds=3)
+    assert plan(settled(make_world(diemjob, make_job(start_time=NOW)))) == Wait(seconds=3)
 
 
 def test_late_job_is_not_taken_for_the_one_that_was_deleted() -> None:

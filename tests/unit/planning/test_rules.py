@@ -13,12 +13,11 @@ from diem_operator.planning.rules import (
     find_due_start,
     find_live_run,
     find_request_of,
-    find_superseding_start,
     find_unaccounted_ids,
     is_restored,
     is_stop_wanted,
 )
-from tests.builders import UID, make_diemjob, make_request, make_run, make_status
+from tests.builders import UID, make_diemjob, make_request, make_run, make_status, make_world
 
 NEVER = DiemJobStatus()
 LIVE_PHASES = [Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING, Phase.STOPPING]
@@ -130,20 +129,18 @@ def test_stop_is_wanted_by_state_or_by_the_request(
 
 
 @pytest.mark.parametrize(
-    ("run", "status", "superseding"),
+    ("run", "status", "is_superseded"),
     [
-        pytest.param(make_request("new"), live(Phase.RUNNING), "new", id="new id"),
-        pytest.param(make_request("new"), over(), None, id="nothing live"),
-        pytest.param(make_request("old"), live(Phase.RUNNING), None, id="the live id"),
-        pytest.param(None, live(Phase.STOPPING, observed_state=State.STOPPED), None, id="a start by state waits"),
+        pytest.param(make_request("new"), live(Phase.RUNNING), True, id="new id"),
+        pytest.param(make_request("new"), over(), False, id="nothing live"),
+        pytest.param(make_request("old"), live(Phase.RUNNING), False, id="the live id"),
+        pytest.param(None, live(Phase.STOPPING, observed_state=State.STOPPED), False, id="a start by state waits"),
     ],
 )
-def test_only_a_new_id_supersedes(run: RunRequest | None, status: DiemJobStatus, superseding: str | None) -> None:
+def test_only_a_new_id_supersedes(run: RunRequest | None, status: DiemJobStatus, is_superseded: bool) -> None:
     diemjob = make_diemjob(state=State.RUNNING, run=run, status=status)
 
-    found = find_superseding_start(diemjob.spec, diemjob.status, UID)
-
-    assert (None if found is None else found.id) == superseding
+    assert make_world(diemjob).is_superseded is is_superseded
 
 
 @pytest.mark.parametrize(("target", "expected"), [(None, False), (UID, False), (Uid("other"), True), (Uid(""), True)])
