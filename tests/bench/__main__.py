@@ -34,6 +34,7 @@ from tests.bench.statuses import (
     has_wrk,
     measure_api,
     measure_api_server,
+    serve_bare,
     time_statuses_beside_starts,
     time_statuses_elsewhere,
 )
@@ -50,6 +51,7 @@ class Sizes:
         rounds: of starts one after the other.
         bursts: starts at once, and how often: the medians count.
         seconds: of asking for statuses.
+        runs: from start to end.
         idle: DiemJobs that do nothing.
         finished: of them, with a run that is over.
         failovers: of each kind.
@@ -58,13 +60,14 @@ class Sizes:
     rounds: int
     bursts: Mapping[int, int]
     seconds: int
+    runs: int
     idle: int
     finished: int
     failovers: int
 
 
-FULL = Sizes(rounds=10, bursts={500: 3, 2000: 3}, seconds=10, idle=10_000, finished=5_000, failovers=5)
-QUICK = Sizes(rounds=2, bursts={300: 1}, seconds=3, idle=1_000, finished=200, failovers=1)
+FULL = Sizes(rounds=10, bursts={500: 3, 2000: 3}, seconds=10, runs=500, idle=10_000, finished=5_000, failovers=5)
+QUICK = Sizes(rounds=2, bursts={200: 1}, seconds=2, runs=100, idle=1_000, finished=100, failovers=1)
 
 
 async def measure(sizes: Sizes, report: Report, directory: Path) -> None:
@@ -75,6 +78,7 @@ async def measure(sizes: Sizes, report: Report, directory: Path) -> None:
             with arena.without_controllers():
                 floor = await measure_starts(arena, installation, sizes, report)
                 await measure_statuses(arena, installation, sizes, report, directory)
+                await arena.begin_anew(installation)  # else hundreds of Jobs get their pods beside what comes next
             await measure_runs(arena, installation, sizes, report)
             await measure_scale(arena, installation, sizes, report, floor=floor)
         await measure_failing_over(arena, sizes, report)
@@ -187,36 +191,49 @@ async def measure_statuses(
     await arena.begin_anew(installation)
     await arena.make_diemjobs(installation.namespace, [name])
     await start_directly(arena.kube, installation.namespace)(name)
-    idle = await time_statuses_elsewhere(installation, name, seconds=1)
     if has_wrk():
-        (ours,) = await measure_api(installation, name, directory, seconds=sizes.seconds)
-        theirs = await measure_api_server(arena, installation.namespace, name, directory, seconds=sizes.seconds)
-        what = f"consistent GET from the API server, {CONNECTIONS} connections"
-        rate = theirs.per_second
-        report.add(Figure("status by wrk, one API process", ours.per_second, "req/s", rate, what, 2.0, True))
-        median = theirs.median_seconds * 1e3
-        report.add(Figure("status by wrk, p50", ours.median_seconds * 1e3, "ms", median, what, 1.0))
-        with arena.add_api(installation) as other:
-            both = await measure_api(installation, name, directory, seconds=sizes.seconds, others=[other])
-        rate = sum(each.per_second for each in both)
-        what = "one, on the same processors"
-        report.add(Figure("status by wrk, two API processes", rate, "req/s", ours.per_second, what))
-    beside = await time_statuses_beside_starts(arena, installation, name, seconds=sizes.seconds)
-    floor = find_percentile(idle, 50) * 1e3
-    value = find_percentile(beside, 99) * 1e3
-    report.add(Figure("status p99 beside 200 starts/s", value, "ms", floor, "p50 with nothing else", 5.0))
+        await measure_throughput(arena, installation, name, sizes, report, directory)
+    with serve_bare() as bare_port:
+        idle = await time_statuses_elsewhere(installation, name, bare_port, seconds=sizes.seconds / 5)
+        beside = await time_statuses_beside_starts(arena, installation, name, bare_port, seconds=sizes.seconds)
+    for who, alone, busy, goal in (
+        ("status", idle.api, beside.api, 5.0),
+        ("bare server", idle.bare, beside.bare, None),
+    ):
+        floor, value = find_percentile(alone, 50) * 1e3, find_percentile(busy, 99) * 1e3
+        report.add(Figure(f"{who} p99 beside 200 starts/s", value, "ms", floor, "p50 with nothing else", goal))
+
+
+async def measure_throughput(
+    arena: Arena, installation: Installation, name: str, sizes: Sizes, report: Report, directory: Path
+) -> None:
+    """Measure how many statuses are answered, with nothing else going on."""
+    (ours,) = await measure_api(installation, name, directory, seconds=sizes.seconds)
+    theirs = await measure_api_server(arena, installation.namespace, name, directory, seconds=sizes.seconds)
+    what = f"consistent GET from the API server, {CONNECTIONS} connections"
+    rate = theirs.per_second
+    report.add(Figure("status by wrk, one API process", ours.per_second, "req/s", rate, what, 2.0, True))
+    median = theirs.median_seconds * 1e3
+    report.add(Figure("status by wrk, p50", ours.median_seconds * 1e3, "ms", median, what, 1.0))
+    with arena.add_api(installation) as other:
+        both = await measure_api(installation, name, directory, seconds=sizes.seconds, others=[other])
+    rate = sum(each.per_second for each in both)
+    what = "one, on the same processors"
+    report.add(Figure("status by wrk, two API processes", rate, "req/s", ours.per_second, what))
 
 
 async def measure_runs(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> None:
-    """Measure the operator's processor time for whole runs."""
+    """Measure the operator's processor time for whole runs, and that of Kubernetes' own controllers for their Jobs."""
     arena.tune_controllers()
-    await arena.begin_anew(installation)
-    count = min(sizes.bursts)
-    await fill(arena, installation.namespace, count=count)
-    _, before = installation.operator.read_usage()
-    await finish_runs(arena, installation.namespace, count=count)
-    _, after = installation.operator.read_usage()
-    report.add(Figure("CPU of the operator for a run, start to end", (after - before) / count * 1e3, "ms", goal=2.5))
+    await fill(arena, installation.namespace, count=sizes.runs)
+    await arena.wait_for_rest(installation)
+    ours, theirs = installation.operator.read_usage()[1], arena.read_controllers_seconds()
+    await finish_runs(arena, installation.namespace, count=sizes.runs)
+    ours = (installation.operator.read_usage()[1] - ours) / sizes.runs * 1e3
+    theirs = (arena.read_controllers_seconds() - theirs) / sizes.runs * 1e3
+    report.add(Figure("CPU of the operator for a run, start to end", ours, "ms", goal=2.5))
+    what = "kube-controller-manager for its Job"
+    report.add(Figure("the same beside Kubernetes' controllers, in Go", ours, "ms", theirs, what))
 
 
 async def measure_scale(

@@ -15,7 +15,7 @@ from tests.bench.clients import DIEMJOBS, JOBS, PODS, Client, connect_kubernetes
 from tests.localcluster import LocalCluster
 from tests.reliability.installation import Installation, Site, open_site
 from tests.reliability.people import make_diemjob
-from tests.reliability.processes import SOURCE_ROOT, Program
+from tests.reliability.processes import SOURCE_ROOT, Program, read_usage
 
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
 """What lets the Job controller of Kubernetes go as fast as it can."""
@@ -109,6 +109,13 @@ class Arena:
         if TUNED[0] not in manager.command:
             manager.command = (*manager.command, *TUNED)
         manager.restart()
+
+    def read_controllers_seconds(self) -> float:
+        """Return the processor seconds of Kubernetes' own controllers since they were started."""
+        manager = self.cluster.controller_manager
+        assert manager is not None
+        assert manager.pid is not None
+        return read_usage(manager.pid)[1]
 
     async def make_diemjobs(self, namespace: str, names: Iterable[str], **spec: Any) -> None:
         """Create DiemJobs, and return when the operator and the API have taken them up."""

@@ -1,13 +1,15 @@
-"""How many statuses one API process answers, by a client in C (wrk), beside what the API server gives it."""
+"""How many statuses one API process answers, by a client in C (wrk), beside what the API server gives it; and how soon
+beside starts, where a server that does nothing shows what the machine itself adds."""
 
 import asyncio
 import re
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -17,14 +19,18 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
+import uvloop
+from aiohttp import web
 
 from hack.local.installation import API_ACCOUNT, SYSTEM_NAMESPACE
 from tests.bench.arena import Arena, name_all
 from tests.bench.clients import DIEMJOBS
 from tests.bench.starts import start_directly
+from tests.integration.operator_process import find_free_port
 from tests.reliability.callers import PATH
 from tests.reliability.installation import Installation
 from tests.reliability.processes import Program
+from tests.reliability.waiting import eventually
 
 CONNECTIONS = 16
 STARTS_PER_SECOND = 200
@@ -96,34 +102,75 @@ def _write_script(file: Path, text: str) -> Path:
     return file
 
 
-def time_statuses(port: int, token: str, name: str, seconds: float) -> list[float]:
-    """Ask one after the other, for some seconds; return the seconds of each."""
+@dataclass(frozen=True)
+class Answers:
+    """The seconds of each answer: of the API, and of a bare server that was asked in turns with it."""
+
+    api: list[float]
+    bare: list[float]
+
+
+@contextmanager
+def serve_bare() -> Iterator[int]:
+    """Give the port of a process that answers with the API's libraries, and without having anything to do for it."""
+    port = find_free_port()
+    process = get_context("spawn").Process(target=_answer, args=(port,), daemon=True)
+    process.start()
+    try:
+        eventually("the bare server answers", lambda: _is_open(port), within_seconds=30)
+        yield port
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _answer(port: int) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_post(PATH, answer)
+    web.run_app(app, host="127.0.0.1", port=port, loop=uvloop.new_event_loop(), print=None, access_log=None)
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def time_statuses(ports: Sequence[int], token: str, name: str, seconds: float) -> list[list[float]]:
+    """Ask servers one after the other, for some seconds; return the seconds of the answers of each."""
     body = msgspec.json.encode({"id": name, "action": "status"})
     headers = {"x-api-key": token, "Content-Type": "application/json"}
-    asked = []
-    with closing(HTTPConnection("127.0.0.1", port)) as connection:
+    asked: list[list[float]] = [[] for _ in ports]
+    with ExitStack() as stack:
+        connections = [stack.enter_context(closing(HTTPConnection("127.0.0.1", port))) for port in ports]
         end = time.perf_counter() + seconds
-        while (began := time.perf_counter()) < end:
-            connection.request("POST", PATH, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            asked.append(time.perf_counter() - began)
-            assert answer.status == HTTPStatus.OK, answer.status
-            time.sleep(BETWEEN_SECONDS)
+        while time.perf_counter() < end:
+            for connection, times in zip(connections, asked, strict=True):
+                began = time.perf_counter()
+                connection.request("POST", PATH, body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                times.append(time.perf_counter() - began)
+                assert answer.status == HTTPStatus.OK, answer.status
+                time.sleep(BETWEEN_SECONDS)
     return asked
 
 
-async def time_statuses_elsewhere(installation: Installation, name: str, *, seconds: float) -> list[float]:
+async def time_statuses_elsewhere(installation: Installation, name: str, bare_port: int, *, seconds: float) -> Answers:
     """Ask from a process of its own, so that what else this one does is not measured with it."""
+    ports = [installation.api.port, bare_port]
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as processes:
-        ask = partial(time_statuses, installation.api.port, installation.token, name)
+        ask = partial(time_statuses, ports, installation.token, name)
         await asyncio.get_running_loop().run_in_executor(processes, ask, WARM_UP_SECONDS)
-        return await asyncio.get_running_loop().run_in_executor(processes, ask, seconds)
+        return Answers(*await asyncio.get_running_loop().run_in_executor(processes, ask, seconds))
 
 
 async def time_statuses_beside_starts(
-    arena: Arena, installation: Installation, name: str, *, seconds: float
-) -> list[float]:
+    arena: Arena, installation: Installation, name: str, bare_port: int, *, seconds: float
+) -> Answers:
     """Ask while DiemJobs are started, so many a second."""
     duration = seconds + WARM_UP_SECONDS + SPAWN_SECONDS
     names = name_all(f"beside-{uuid4().hex[:6]}", int(duration * STARTS_PER_SECOND))
@@ -138,6 +185,6 @@ async def time_statuses_beside_starts(
                 tasks.create_task(start(each))
 
     starting = asyncio.create_task(start_in_time())
-    asked = await time_statuses_elsewhere(installation, name, seconds=seconds)
+    asked = await time_statuses_elsewhere(installation, name, bare_port, seconds=seconds)
     await starting
     return asked

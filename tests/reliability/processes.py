@@ -28,6 +28,17 @@ RESTART_SECONDS = 0.1
 """How soon a process that died is there again, as a container is after its first crash."""
 
 
+def read_usage(process: int) -> tuple[int, float]:
+    """Return resident bytes and processor seconds of a process.
+
+    Raises:
+        OSError, IndexError: it is not there.
+    """
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return pages * os.sysconf("SC_PAGE_SIZE"), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass
 class Program:
     """One of our processes, in all its lives.
@@ -129,9 +140,7 @@ class Program:
         Raises:
             OSError, IndexError: it has just died.
         """
-        pages = int(Path(f"/proc/{self.proxy.process}/statm").read_text().split()[1])
-        fields = Path(f"/proc/{self.proxy.process}/stat").read_text().rpartition(")")[2].split()
-        return pages * os.sysconf("SC_PAGE_SIZE"), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return read_usage(self.proxy.process)
 
     @property
     def is_leader(self) -> bool:
