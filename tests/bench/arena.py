@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +24,7 @@ TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs
 LEFT_OUT = ("cryptography", "kubernetes")
 """What libraries would load that the image does not have."""
 
+POSTED_EVENTS = re.compile(r'^diem_operator_kubernetes_events_total\{outcome="posted"\} (\S+)$', re.MULTILINE)
 PATIENCE_SECONDS = 900.0
 SETTLE_SECONDS = 1.0
 REST_PROCESSOR_SHARE = 0.05
@@ -116,6 +118,13 @@ class Arena:
         assert manager is not None
         assert manager.pid is not None
         return read_usage(manager.pid)[1]
+
+    async def wait_for_events(self, installation: Installation) -> None:
+        """Return when the operator posts no more Events: it does so one by one, and goes on after the runs."""
+        posted, ask = None, installation.operator.ask
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while posted != (posted := POSTED_EVENTS.findall(ask("/metrics")[1])):  # noqa: ASYNC110 - a poll
+                await asyncio.sleep(SETTLE_SECONDS)
 
     async def make_diemjobs(self, namespace: str, names: Iterable[str], **spec: Any) -> None:
         """Create DiemJobs, and return when the operator and the API have taken them up."""

@@ -20,6 +20,8 @@ class CredentialsError(Exception):
 class _TlsContext(ssl.SSLContext):
     """A client context that can expect another name in the server's certificate than the one it connects to.
 
+    As with kubectl, it is then expected of a proxy that is spoken to over TLS, too.
+
     Attributes:
         server_name: that name, if there is one.
     """
@@ -61,7 +63,7 @@ class TlsMaterial:
         of EKS do), and before 3.13 it trusts no authority that another one has certified, without that one.
         """
         context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.server_name = self.server_name
+        context.server_name = self.server_name and self.server_name.rstrip(".")
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         if self.ca:
             context.load_verify_locations(cadata=self.ca)

@@ -1,4 +1,4 @@
-"""The run rules' questions: is a start due, is a stop wanted, what is superseded, what does a caller see.
+"""The run rules' questions: is a start due, is a stop wanted, what does a caller see.
 
 Each answer follows from one DiemJob alone, whoever asks: the operator before it acts, the API before it answers.
 

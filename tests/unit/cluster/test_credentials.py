@@ -102,15 +102,28 @@ def test_api_server_is_trusted_whose_authority_is_but_not_its_root(tmp_path: Pat
 
 
 def test_api_server_is_trusted_under_the_name_that_is_expected_instead_of_its_host(bare_server: BareServer) -> None:
-    tunnelled = TlsMaterial(ca=bare_server.ca, server_name="kubernetes")
-    shake_hands(tunnelled.make_context(), bare_server.context, "localhost")
+    for name in ("kubernetes", "kubernetes."):
+        tunnelled = TlsMaterial(ca=bare_server.ca, server_name=name)
+        shake_hands(tunnelled.make_context(), bare_server.context, "localhost")
 
     other = TlsMaterial(ca=bare_server.ca, server_name="elsewhere")
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(other.make_context(), bare_server.context, "kubernetes")
 
 
-@pytest.mark.usefixtures("strict_python")
+def test_authorities_of_the_system_are_trusted_where_no_others_are_given(
+    bare_server: BareServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system.pem"
+    system.write_text(bare_server.ca)
+    monkeypatch.setenv("SSL_CERT_FILE", str(system))
+    shake_hands(TlsMaterial().make_context(), bare_server.context, "kubernetes")
+
+
+def test_any_server_is_trusted_where_that_is_asked_for(bare_server: BareServer) -> None:
+    shake_hands(TlsMaterial(is_unverified=True).make_context(), bare_server.context, "elsewhere")
+
+
 def test_api_server_is_not_trusted_under_another_name_or_by_another_authority(
     bare_server: BareServer, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from diem_operator.cluster.credentials import Credentials, TlsMaterial
 from diem_operator.cluster.tokens import FixedAuthorization, TokenFile
-from diem_operator.handlers.login import LIFETIME, Connection, log_in
+from diem_operator.handlers.login import LIFETIME, log_in
 from tests.unit.handshake import make_bare_server, shake_hands
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -26,12 +26,9 @@ async def test_kopf_gets_a_fresh_token_at_each_login(tmp_path: Path) -> None:
 async def test_kopf_logs_in_again_with_what_a_passing_401_spoiled_but_not_in_a_loop() -> None:
     credentials = Credentials(server="https://x", authorization=FixedAuthorization("Bearer t"))
 
-    async def login(now: datetime) -> Connection:
-        return await log_in(credentials, now=now)
-
-    spoiled = await login(NOW)
-    assert await login(NOW + timedelta(seconds=5)) == spoiled
-    assert await login(NOW + timedelta(minutes=1)) != spoiled
+    spoiled = await log_in(credentials, now=NOW)
+    assert await log_in(credentials, now=NOW + timedelta(seconds=5)) == spoiled
+    assert await log_in(credentials, now=NOW + timedelta(minutes=1)) != spoiled
 
 
 async def test_kopf_is_told_to_come_back_before_a_rotated_token_expires() -> None:

@@ -17,7 +17,7 @@ from diem_operator.planning.rules import (
     is_restored,
     is_stop_wanted,
 )
-from tests.builders import UID, make_diemjob, make_request, make_run, make_status, make_world
+from tests.builders import UID, make_diemjob, make_request, make_run, make_status
 
 NEVER = DiemJobStatus()
 LIVE_PHASES = [Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING, Phase.STOPPING]
@@ -126,21 +126,6 @@ def test_stop_is_wanted_by_state_or_by_the_request(
     state: State | None, run: RunRequest | None, is_wanted: bool
 ) -> None:
     assert is_stop_wanted(make_diemjob(state=state, run=run).spec) is is_wanted
-
-
-@pytest.mark.parametrize(
-    ("run", "status", "is_superseded"),
-    [
-        pytest.param(make_request("new"), live(Phase.RUNNING), True, id="new id"),
-        pytest.param(make_request("new"), over(), False, id="nothing live"),
-        pytest.param(make_request("old"), live(Phase.RUNNING), False, id="the live id"),
-        pytest.param(None, live(Phase.STOPPING, observed_state=State.STOPPED), False, id="a start by state waits"),
-    ],
-)
-def test_only_a_new_id_supersedes(run: RunRequest | None, status: DiemJobStatus, is_superseded: bool) -> None:
-    diemjob = make_diemjob(state=State.RUNNING, run=run, status=status)
-
-    assert make_world(diemjob).is_superseded is is_superseded
 
 
 @pytest.mark.parametrize(("target", "expected"), [(None, False), (UID, False), (Uid("other"), True), (Uid(""), True)])
