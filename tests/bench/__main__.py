@@ -14,6 +14,7 @@ from typing import TypeVar
 import uvloop
 
 from tests.bench.arena import Arena, describe_machine, open_arena
+from tests.bench.bare_server import serve_bare
 from tests.bench.clients import Client, connect_api
 from tests.bench.counts import count_requests
 from tests.bench.failover import measure_failovers
@@ -34,7 +35,6 @@ from tests.bench.statuses import (
     has_wrk,
     measure_api,
     measure_api_server,
-    serve_bare,
     time_statuses_beside_starts,
     time_statuses_elsewhere,
 )

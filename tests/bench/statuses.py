@@ -2,39 +2,30 @@
 beside starts, where a server that does nothing shows what the machine itself adds."""
 
 import asyncio
-import gc
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from uuid import uuid4
 
 import msgspec
-import uvloop
-from aiohttp import web
 
 from hack.local.installation import API_ACCOUNT, SYSTEM_NAMESPACE
 from tests.bench.arena import Arena, name_all
 from tests.bench.clients import DIEMJOBS, BenchError
 from tests.bench.starts import start_directly
-from tests.integration.operator_process import find_free_port
 from tests.reliability.callers import PATH
 from tests.reliability.installation import Installation
 from tests.reliability.processes import Program
-from tests.reliability.waiting import eventually
 
 CONNECTIONS = 16
 STARTS_PER_SECOND = 200
@@ -114,45 +105,6 @@ class Answers:
 
     api: list[float]
     bare: list[float]
-
-
-@contextmanager
-def serve_bare() -> Iterator[int]:
-    """Give the port of a process that answers with the API's libraries, and without having anything to do for it."""
-    port = find_free_port()
-    process = get_context("spawn").Process(target=_answer, args=(port,), daemon=True)
-    process.start()
-    try:
-        eventually("the bare server answers", lambda: _is_open(port), within_seconds=30)
-        yield port
-    finally:
-        process.kill()
-        process.join()
-
-
-def _answer(port: int) -> None:
-    gc.disable()  # it makes no garbage to speak of; what it answers with is what the API has when it looks for none
-    Thread(target=_end_with_parent, daemon=True).start()
-
-    async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        return web.json_response({})
-
-    app = web.Application()
-    app.router.add_post(PATH, answer)
-    web.run_app(app, host="127.0.0.1", port=port, loop=uvloop.new_event_loop(), print=None, access_log=None)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def time_statuses(ports: Sequence[int], token: str, name: str, seconds: float) -> list[list[float]]:
