@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,26 +11,24 @@ from threading import Thread
 import uvloop
 from aiohttp import web
 
-from tests.integration.operator_process import find_free_port
 from tests.reliability.callers import PATH
-from tests.reliability.waiting import eventually
 
 
 @contextmanager
 def serve_bare() -> Iterator[int]:
     """Give the port of a process that answers with the API's libraries, and without having anything to do for it."""
-    port = find_free_port()
-    process = get_context("spawn").Process(target=_answer, args=(port,), daemon=True)
-    process.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = get_context("spawn").Process(target=_answer, args=(listener,), daemon=True)
+        process.start()
     try:
-        eventually("the bare server answers", lambda: _is_open(port), within_seconds=30)
         yield port
     finally:
         process.kill()
         process.join()
 
 
-def _answer(port: int) -> None:
+def _answer(listener: socket.socket) -> None:
     gc.disable()  # else it would look through all that a benchmark has loaded, and the machine be blamed for it
     Thread(target=_end_with_parent, daemon=True).start()
 
@@ -41,16 +38,11 @@ def _answer(port: int) -> None:
 
     app = web.Application()
     app.router.add_post(PATH, answer)
-    web.run_app(app, host="127.0.0.1", port=port, loop=uvloop.new_event_loop(), print=None, access_log=None)
+    web.run_app(app, sock=listener, loop=uvloop.new_event_loop(), print=None, access_log=None)
 
 
 def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+    os._exit(0)

@@ -61,8 +61,7 @@ class OperatorProcess:
 
     def read_metric(self, sample: str) -> float:
         """Return the value of a sample, given with its labels as /metrics shows it; 0 if it is not there."""
-        found = [line for line in self.ask("/metrics")[1].splitlines() if line.startswith(f"{sample} ")]
-        return float(found[0].rpartition(" ")[2]) if found else 0.0
+        return find_sample(self.ask("/metrics")[1], sample) or 0.0
 
     @property
     def is_leader(self) -> bool:
@@ -106,6 +105,12 @@ def running_operator(kubeconfig: Path, directory: Path, *arguments: str) -> Iter
 def _start(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DIEM_", "KUBE"))}
     return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def find_sample(exposition: str, sample: str) -> float | None:
+    """Return the value of a sample, given with its labels as /metrics shows it; None if it is not there."""
+    found = [line for line in exposition.splitlines() if line.startswith(f"{sample} ")]
+    return float(found[0].rpartition(" ")[2]) if found else None
 
 
 def find_free_port() -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from tests.integration.operator_process import find_free_port
+from tests.integration.operator_process import find_free_port, find_sample
 from tests.localcluster.kubeconfig import write_token_kubeconfig
 from tests.reliability.lives import Life, fork_program, spawn_program
 from tests.reliability.proxy import FaultProxy
@@ -142,9 +142,13 @@ class Program:
         """
         return read_usage(self.proxy.process)
 
+    def read_metric(self, sample: str) -> float:
+        """Return the value of a sample, given with its labels as /metrics shows it; 0 if it is not there."""
+        return find_sample(self.ask("/metrics")[1], sample) or 0.0
+
     @property
     def is_leader(self) -> bool:
-        return "\ndiem_operator_leader 1.0" in self.ask("/metrics")[1]
+        return self.read_metric("diem_operator_leader") == 1.0
 
     def _signal(self, number: int) -> None:
         if self._life is not None:

@@ -16,7 +16,7 @@ import requests
 from diem_operator.access.tokens import hash_token
 from tests.integration.identities import API_ACCOUNT, SYSTEM_NAMESPACE
 from tests.integration.manifests import make_apikey, make_diemjob, with_field
-from tests.integration.operator_process import eventually, find_free_port
+from tests.integration.operator_process import eventually, find_free_port, find_sample
 from tests.localcluster import LocalCluster
 from tests.localcluster.audit import read_whole_lines
 from tests.security.http.wire import WireAnswer, ask, build_request, command
@@ -46,8 +46,9 @@ class AttackedApi:
     def read_metric(self, sample: str) -> float:
         """Return a sample of /metrics, given with its labels as they are shown there."""
         text = requests.get(f"http://127.0.0.1:{self.probe_port}/metrics", timeout=10).text
-        [line] = [line for line in text.splitlines() if line.startswith(f"{sample} ")]
-        return float(line.rpartition(" ")[2])
+        value = find_sample(text, sample)
+        assert value is not None, sample
+        return value
 
     def read_specs(self) -> dict[str, Any]:
         """Return the spec of every DiemJob of every team."""
