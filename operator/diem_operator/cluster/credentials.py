@@ -4,6 +4,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,19 @@ class CredentialsError(Exception):
     """No usable credentials; the text says which file or variable is missing or wrong."""
 
 
+class _TlsObject(ssl.SSLObject):
+    """The TLS of one connection, which ends with our word alone.
+
+    Event loops wait up to 30 s for the server's, and meanwhile keep the connection; an API server that stands still has
+    none. RFC 8446 (6.1) asks nobody to wait, and who closes has read all that matters.
+    """
+
+    def unwrap(self) -> None:
+        """Say that nothing follows; what the server has to say to that is not waited for."""
+        with suppress(ssl.SSLWantReadError):
+            super().unwrap()
+
+
 class _TlsContext(ssl.SSLContext):
     """A client context that can expect another name in the server's certificate than the one it connects to.
 
@@ -26,6 +40,7 @@ class _TlsContext(ssl.SSLContext):
         server_name: that name, if there is one.
     """
 
+    sslobject_class = _TlsObject
     server_name: str | None = None
 
     def wrap_bio(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -398,3 +399,46 @@ def test_server_is_expected_under_the_name_that_the_credentials_say(
         assert runner.run(ask("kubernetes")) == b"{}"
         with pytest.raises(RequestNotSent):
             runner.run(ask(None))
+
+
+class SilentServer:
+    """Takes one connection over TLS, and from then on does not even notice its end: an API server that stands still."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def run_until_hung_up_on(self) -> bool:
+        """Return whether the client closed the connection, within a while and without a word from here."""
+        with self._listener:
+            plain, _ = self._listener.accept()
+        plain.settimeout(5)
+        tls = self._context.wrap_socket(plain, server_side=True)
+        with socket.socket(fileno=tls.detach()) as below:
+            below.settimeout(5)
+            try:
+                while below.recv(65536):
+                    pass
+            except TimeoutError:
+                return False
+            return True
+
+
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_connection_without_an_answer_is_closed_without_waiting_for_the_server(
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    bare = make_bare_server(tmp_path, host="kubernetes")
+    silent = SilentServer(bare.context)
+
+    async def ask() -> bool:
+        serving = asyncio.create_task(asyncio.to_thread(silent.run_until_hung_up_on))
+        session = ApiServer(Credentials(server=silent.url, tls=TlsMaterial(ca=bare.ca, server_name="kubernetes")))
+        with pytest.raises(OutcomeUnknown, match="no answer within"):
+            await write(session, timeout_seconds=1)
+        await session.close()
+        return await serving
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(ask())
