@@ -14,7 +14,7 @@ from tests.reliability.playing import Outcome, Theatre, conclude
 from tests.reliability.points import interrupt, list_calls
 from tests.reliability.processes import Program
 from tests.reliability.proxy import Call, Rule
-from tests.reliability.proxy.faults import SILENCE, Hold, LoseRequest
+from tests.reliability.proxy.faults import SILENCE, Delay, Hold, LoseRequest
 from tests.reliability.story import Story, find_story, list_stories
 from tests.reliability.waiting import eventually
 
@@ -153,6 +153,21 @@ def count_leaders(history: History) -> int:
         if is_about_lease(each.call) and each.is_stored
     }
     return len(holders - {None, ""})
+
+
+def test_new_leader_lists_once_and_a_standby_that_takes_over_anew(theatre: Theatre) -> None:
+    with theatre.site.install(operators=2) as installation:
+        leader, standby = installation.operators
+        lists = [
+            each.proxy.rules.add(lambda call: call.what == "list diemjobs", Delay(0.5)) for each in (leader, standby)
+        ]
+        for each in (leader, standby):
+            each.start()
+            each.wait_ready()
+        assert [len(each.met) for each in lists] == [1, 1]
+        leader.stop()
+        eventually("the standby has listed what it leads", lambda: standby.is_leader and len(lists[1].met) > 1)
+        assert len(lists[1].met) == 2
 
 
 WHOSE_CLOCK: dict[str, Callable[[Installation], Program]] = {

@@ -47,7 +47,7 @@ class ModelDiemJobs:
     async def get(self, key: ObjectKey) -> DiemJob:
         return _decode(DiemJob, await _ask(Request("GET DiemJob", False, self._server.get_diemjob)))
 
-    async def list(self, namespace: str | None = None) -> Listing[DiemJob]:
+    async def list(self, namespace: str | None = None, *, begun_since: float | None = None) -> Listing[DiemJob]:
         def carry_out() -> object:
             return [] if self._server.diemjob is None else [self._server.diemjob]
 

@@ -120,7 +120,7 @@ class OperatorProcess:
     def lead(self) -> None:
         """Gain the lease: forget, and look at everything first."""
         self.is_leader, self.is_synced = True, False
-        self._run(self._observer.start(), self._end_sync)
+        self._run(self._observer.start(led_since=self.find_seconds()), self._end_sync)
 
     def step_down(self) -> None:
         """Stop leading, in good order or because the fence was met; the store stays, and watches go on."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from secrets import token_bytes
-from typing import Final
+from typing import Any, Final
 
 from diem_operator.cli.lifecycle import StopSignal, background, run_for_ever
 from diem_operator.clock import now, steady_seconds
@@ -22,6 +22,7 @@ from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.credentials import Credentials
 from diem_operator.cluster.discovery import find_missing_fields, find_missing_resources
 from diem_operator.cluster.errors import ClusterError
+from diem_operator.cluster.reflector import Watch
 from diem_operator.cluster.resources import Cluster
 from diem_operator.handlers.embedding import EmbeddedKopf
 from diem_operator.handlers.login import log_in
@@ -123,12 +124,17 @@ class OperatorProcess:
             )
             watching = await stack.enter_async_context(background("kopf's watches", keeping))
             following = [
-                await stack.enter_async_context(background("watch of DiemJobs", self._diemjob_watch.run())),
-                await stack.enter_async_context(background("watch of Jobs", self._job_watch.run())),
+                await stack.enter_async_context(background("watch of DiemJobs", self._follow(self._diemjob_watch))),
+                await stack.enter_async_context(background("watch of Jobs", self._follow(self._job_watch))),
             ]
             await stack.enter_async_context(background("look at the schemas", self._look_at_schemas()))
             electing = await stack.enter_async_context(background("elector", self._elector.run(self._lead, _rest)))
             await run_for_ever(recording, watching, *following, electing, *handing_over)
+
+    async def _follow(self, watch: Watch[Any]) -> None:
+        """Watch once it is known who leads: so the list that the watch begins with serves a new leader, too."""
+        await self._elector.has_looked.wait()
+        await watch.run()
 
     async def _begin_handover(self, stack: AsyncExitStack) -> tuple[asyncio.Task[None], ...]:
         """Keep the API beside this process in tokens, if it needs any; it does not wait for the CRDs either."""
@@ -272,7 +278,8 @@ class OperatorProcess:
         """Run the controllers while this replica leads."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_keep_running(DIEMJOB_PLURAL, self._diemjobs.run))
+                reconcile = partial(self._diemjobs.run, led_since=self._elector.led_since)
+                tasks.create_task(_keep_running(DIEMJOB_PLURAL, reconcile))
                 tasks.create_task(_keep_running(DIEMAPIKEY_PLURAL, self._apikeys.run))
         except* NotLeader:
             logger.info("Stopped to reconcile: the lease is gone")

@@ -12,9 +12,11 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
+from diem_operator.clock import steady_seconds
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.errors import Gone, UndecodableAnswer
 from diem_operator.cluster.paths import ResourceType
+from diem_operator.cluster.sharing import Sharing
 from diem_operator.cluster.watch import SKETCH, Bookmark, Changed, Undecodable, place_of, read_changes
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.model.names import FIELD_MANAGER
@@ -69,6 +71,9 @@ class Page(msgspec.Struct, frozen=True):
     items: list[msgspec.Raw] | None = None
 
 
+_Selection = tuple[str, str | None, str | None]
+"""The path, the labels and the fields that a list is asked for with."""
+
 PAGE: Final = msgspec.json.Decoder(Page)
 
 
@@ -79,6 +84,7 @@ class Endpoint(Generic[T]):
         self._server = server
         self._resource = resource
         self._decoder = msgspec.json.Decoder(item_type)
+        self._lists: Sharing[_Selection, Listing[T]] = Sharing(steady_seconds)
 
     def __repr__(self) -> str:
         return f"Endpoint({self._resource.plural})"
@@ -100,6 +106,7 @@ class Endpoint(Generic[T]):
         label_selector: str | None = None,
         field_selector: str | None = None,
         timeout_seconds: float = LIST_TIMEOUT_SECONDS,
+        begun_since: float | None = None,
     ) -> Listing[T]:
         """Return all objects as they are now, in one namespace or in all; pages share one moment.
 
@@ -108,12 +115,22 @@ class Endpoint(Generic[T]):
             label_selector: as kubectl takes it.
             field_selector: as kubectl takes it.
             timeout_seconds: for each page.
+            begun_since: the same list, where another caller has begun it at this time (`clock.steady_seconds`) or later
+                and still waits for it, will do; None: only one that begins now.
 
         Raises:
             ClusterError: see `errors`.
         """
         path = self._resource.collection(namespace)
         query = _selectors(label_selector, field_selector)
+        selection = (path, label_selector, field_selector)
+        if begun_since is not None:
+            joined = await self._lists.join(selection, begun_since=begun_since)
+            if joined is not None:
+                return joined
+        return await self._lists.ask(selection, lambda: self._list(path, query, timeout_seconds))
+
+    async def _list(self, path: str, query: dict[str, str], timeout_seconds: float) -> Listing[T]:
         try:
             return await self._list_pages(path, query | {"limit": str(PAGE_SIZE)}, timeout_seconds)
         except Gone:

@@ -146,9 +146,13 @@ class DiemJobController:
         for key in owners | self._observer.doubt_jobs_unlike(jobs, namespace=namespace):
             self._enqueue(key)
 
-    async def run(self) -> None:
-        """Reconcile until cancelled, as the leader: first everything, then what changes."""
-        keys = await self._observer.start()
+    async def run(self, *, led_since: float) -> None:
+        """Reconcile until cancelled, as the leader: first everything, then what changes.
+
+        Args:
+            led_since: when the lease was taken, by the observer's steady clock.
+        """
+        keys = await self._observer.start(led_since=led_since)
         self._queue = WorkQueue(on_wait=self._metrics.observe_queue_wait)
         self._inspections = WorkQueue()
         try:

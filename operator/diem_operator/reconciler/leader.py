@@ -88,6 +88,8 @@ class LeaderElector:
 
     Attributes:
         has_seen_leader: whether this process has led, or has seen another one renew the lease; nothing about now.
+        has_looked: set once the first look at the lease is over, whatever came of it.
+        led_since: by the clock, when the lease was last taken; of use only to those who run while leading.
     """
 
     def __init__(
@@ -110,6 +112,8 @@ class LeaderElector:
         self._is_certain = False  # that the sighting is what the API server has
         self._is_troubled = False
         self.has_seen_leader = False
+        self.has_looked = asyncio.Event()
+        self.led_since = 0.0
         self._renewed_at: float | None = None
 
     @property
@@ -145,8 +149,11 @@ class LeaderElector:
                 await self._release()
 
     async def _acquire(self) -> None:
-        while not await self._try_to_hold(self._timing.request_seconds):  # noqa: ASYNC110 - it is a poll
+        while not await self._try_to_hold(self._timing.request_seconds):
+            self.has_looked.set()
             await asyncio.sleep(self._standby_seconds())
+        self.led_since = self._clock()
+        self.has_looked.set()
 
     async def _lead(self, on_started: Callback, on_stopped: Callback) -> None:
         """Return when the lease is lost; raise what the work raises, unless it failed because of that."""
@@ -257,6 +264,13 @@ class LeaderElector:
             logger.info("Released the lease", extra=self._fields())
 
     async def _write_release(self) -> None:
+        """Write that nobody holds the lease; once more where a renewal that was given up has arrived meanwhile."""
+        try:
+            await self._write_release_once()
+        except Conflict:
+            await self._write_release_once()
+
+    async def _write_release_once(self) -> None:
         timeout_seconds = self._timing.request_seconds
         lease = await self._leases.get(self._key, timeout_seconds=timeout_seconds)
         if self._claim.is_held_in(lease):

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -93,15 +94,18 @@ class Observer:
             now=self._now(),
         )
 
-    async def start(self) -> set[ObjectKey]:
+    async def start(self, *, led_since: float) -> set[ObjectKey]:
         """Forget what an earlier term of leadership knew, and begin with quorum LISTs; return all keys there are.
 
         Those where LISTs are refused come with the LIST that is not.
+
+        Args:
+            led_since: a LIST of DiemJobs that a watch begins with will do, if it is no older than this.
         """
         self._memory.clear()
         self._doubtful.clear()
         self._to_inspect.clear()
-        doubtful = await self.resync()
+        doubtful = await self.resync(begun_since=led_since)
         return doubtful | {diemjob.key for diemjob in self._store.list_diemjobs() if self.is_listed(diemjob.key)}
 
     def want_inspection(self, key: ObjectKey) -> None:
@@ -205,16 +209,19 @@ class Observer:
             return wait
         return Wait(seconds=min(looks if wait.seconds is None else [*looks, wait.seconds]))
 
-    async def resync(self) -> set[ObjectKey]:
+    async def resync(self, *, begun_since: float | None = None) -> set[ObjectKey]:
         """Compare the store with LISTs; return the keys of DiemJobs around which something was different.
 
         What a watch has brought since a LIST was taken is newer than the LIST. So nothing is taken away on its word
         alone: where it lacks an object, or has another version, that object is read before anything is decided.
         What is known of a namespace whose LISTs are refused stays as it is.
+
+        Args:
+            begun_since: a LIST of DiemJobs that somebody else has begun since then, and still waits for, will do.
         """
-        began_seconds = self._steady_seconds()
+        began_seconds = self._steady_seconds() if begun_since is None else begun_since
         refused_before = self._lists.refused
-        listed = await self._lists.take(self._list)
+        listed = await self._lists.take(partial(self._list, begun_since=begun_since))
         changed = self._compare(listed)
         self._memory.note_lists(began_seconds=began_seconds, unlisted=self._lists.refused)
         doubtful = {key for key in self._doubtful if self.is_listed(key)}
@@ -243,8 +250,8 @@ class Observer:
         self._doubtful |= {key for key in unlike if None in listed or key.namespace in listed}
         return changed
 
-    async def _list(self, namespace: str | None) -> _Lists:
-        listing = await self._cluster.diemjobs.list(namespace)
+    async def _list(self, namespace: str | None, *, begun_since: float | None = None) -> _Lists:
+        listing = await self._cluster.diemjobs.list(namespace, begun_since=begun_since)
         for key in listing.undecodable:
             self.forget_diemjob(key, resource_version=listing.resource_version)
         jobs = await self._cluster.jobs.list(namespace, label_selector=JOB_LABEL_SELECTOR)

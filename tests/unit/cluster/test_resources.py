@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from diem_operator.clock import steady_seconds
 from diem_operator.cluster.client import ApiServer
 from diem_operator.cluster.endpoint import DECODED_AT_ONCE
 from diem_operator.cluster.errors import Conflict, Invalid, NotFound, UndecodableAnswer
@@ -70,6 +71,34 @@ async def test_list_whose_pages_expire_is_taken_at_once(server: ScriptedServer, 
     listing = await cluster.diemjobs.list()
     assert (len(listing.items), listing.resource_version) == (2, 200)
     assert query(server.requests[-1]) == {}
+
+
+async def test_list_that_another_waits_for_is_joined_if_it_began_late_enough(
+    server: ScriptedServer, cluster: Cluster
+) -> None:
+    server.plays(answer(200, page(diemjob("a"))), answer(200, page(diemjob("a"), diemjob("b"))))
+    before = steady_seconds()
+    watched = asyncio.create_task(cluster.diemjobs.list())
+    await asyncio.sleep(0)
+    joined = await cluster.diemjobs.list(begun_since=before)
+    assert len(server.requests) == 1
+    assert joined is await watched
+    later = await cluster.diemjobs.list(begun_since=before)
+    assert (len(later.items), len(server.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "labels", "fields"), [("team-a", None, None), (None, "a=b", None), (None, None, "a=b")]
+)
+async def test_list_of_something_else_is_not_joined(
+    server: ScriptedServer, cluster: Cluster, namespace: str | None, labels: str | None, fields: str | None
+) -> None:
+    server.plays(answer(200, page(diemjob("a"))), answer(200, page(diemjob("a"))))
+    watched = asyncio.create_task(cluster.diemjobs.list(namespace, label_selector=labels, field_selector=fields))
+    await asyncio.sleep(0)
+    await cluster.diemjobs.list(begun_since=0)
+    await watched
+    assert len(server.requests) == 2
 
 
 class OnePage(ApiServer):

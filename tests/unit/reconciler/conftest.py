@@ -67,7 +67,7 @@ class Shell:
         self.store = Store()
         self.memory = Memory(jitter=random.Random(0))
         self.metrics = OperatorMetrics(CollectorRegistry())
-        cluster = Cluster(self.server)
+        cluster = self.cluster = Cluster(self.server)
         self.recorder = EventRecorder(cluster.events, reporter="test", now=self.clock.now)
         self.observer = Observer(
             cluster=cluster,

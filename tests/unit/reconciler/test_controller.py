@@ -31,7 +31,7 @@ async def running(shell: Shell) -> AsyncIterator[asyncio.Task[None]]:
             shell.clock.seconds += 0.01
             await asyncio.sleep(0)
 
-    tasks = [asyncio.create_task(shell.controller.run()), asyncio.create_task(tell_for_ever())]
+    tasks = [asyncio.create_task(shell.controller.run(led_since=0)), asyncio.create_task(tell_for_ever())]
     try:
         yield tasks[0]
     finally:
@@ -158,7 +158,7 @@ async def test_first_lists_that_fail_end_the_attempt_to_lead(shell: Shell) -> No
     shell.server.fail("LIST jobs", OutcomeUnknown("no answer"))
 
     with pytest.raises(OutcomeUnknown):
-        await shell.controller.run()
+        await shell.controller.run(led_since=0)
 
     assert not shell.controller.is_leading
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -84,6 +85,35 @@ async def test_first_replica_creates_the_lease_and_leads_at_once() -> None:
     assert leases.spec.holder_identity == "a"
     assert (leases.spec.lease_duration_seconds, leases.spec.lease_transitions) == (6, 0)
     assert leases.spec.acquire_time == leases.spec.renew_time
+    await replica.end()
+
+
+@in_virtual_time
+async def test_who_leads_knows_since_when() -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    began = leader.elector.led_since
+    assert leader.elector.has_looked.is_set()
+    assert began <= leader.log[0][1]
+    await asyncio.sleep(4)
+    assert leader.elector.led_since == began, "a renewal begins nothing"
+    standby = Replica("b", leases).start()
+    await asyncio.wait_for(standby.elector.has_looked.wait(), 0.1)
+    assert not standby.elector.is_leader
+    ended = seconds()
+    await leader.end()
+    await standby.leads()
+    assert standby.elector.led_since >= ended
+    await standby.end()
+
+
+@in_virtual_time
+async def test_look_that_fails_is_over_too() -> None:
+    replica = Replica("a", FakeLeases())
+    replica.connection.errors.append(RequestNotSent("refused"))
+    replica.start()
+    await asyncio.wait_for(replica.elector.has_looked.wait(), 0.1)
+    assert not replica.elector.is_leader
     await replica.end()
 
 
@@ -311,6 +341,30 @@ async def test_lease_taken_by_force_ends_the_leading_at_once() -> None:
     assert [what for what, _ in leader.log] == ["started", "stopped"]
     await leader.end()
     assert leases.spec.holder_identity == "intruder"
+
+
+@in_virtual_time
+@pytest.mark.parametrize("holder", ["a", "somebody"])
+async def test_renewal_that_arrives_late_does_not_keep_the_lease_from_being_released(holder: str) -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    between_reading_and_writing = 1.2 * leader.connection.latency_seconds
+    write = partial(leases.edit, holder_identity=holder, renew_time="2026-01-01T00:00:00.000000Z")
+    asyncio.get_running_loop().call_later(between_reading_and_writing, write)
+    await leader.end()
+    assert leases.spec.holder_identity == ("" if holder == "a" else holder)
+
+
+@in_virtual_time
+async def test_release_that_always_comes_too_late_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    leases = FakeLeases()
+    leader = await Replica("a", leases).start().leads()
+    for place in range(9):
+        at = (1.2 + 1.5 * place) * leader.connection.latency_seconds
+        asyncio.get_running_loop().call_later(at, partial(leases.edit, renew_time=f"2026-01-01T00:00:0{place}Z"))
+    await leader.end()
+    assert leases.spec.holder_identity == "a"
+    assert "Could not release the lease, it will run out" in caplog.text
 
 
 @in_virtual_time

@@ -339,7 +339,7 @@ async def test_new_term_waits_for_no_look_of_the_last_one(shell: Shell) -> None:
     await shell.run_to(Phase.PENDING)
     shell.observer.want_inspection(KEY)
 
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
 
     world = shell.observer.observe(KEY, is_live=False)
     assert world is not None

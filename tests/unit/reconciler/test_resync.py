@@ -1,12 +1,15 @@
 """What two LISTs may tell the store, which namespaces they cover, and what they leave to a live read."""
 
+import asyncio
 import logging
 
 import msgspec
 import pytest
 
+from diem_operator.clock import steady_seconds
+from diem_operator.cluster.endpoint import Listing
 from diem_operator.cluster.errors import Forbidden, OutcomeUnknown, UndecodableAnswer
-from diem_operator.model.diemjob import Phase
+from diem_operator.model.diemjob import DiemJob, Phase
 from diem_operator.model.job import Job
 from diem_operator.model.metadata import ObjectKey, RawObject
 from diem_operator.planning.world import PostOutcome
@@ -38,7 +41,7 @@ async def test_start_lists_both_kinds_in_full(shell: Shell) -> None:
     shell.apply(name="b")
     shell.server.pending_events.clear()
 
-    keys = await shell.observer.start()
+    keys = await shell.observer.start(led_since=0)
 
     assert [key.name for key in sorted(keys)] == ["a", "b"]
     assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
@@ -49,9 +52,51 @@ async def test_start_forgets_what_an_earlier_term_remembered(shell: Shell) -> No
     uid = shell.start("r1").metadata.uid
     await shell.reconcile()
 
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
 
     assert shell.memory.find(KEY, uid).attempt is None
+
+
+async def begin_watch(shell: Shell) -> tuple[asyncio.Event, asyncio.Task[Listing[DiemJob]]]:
+    """Let a watch list DiemJobs; return what its answer waits for, and the list."""
+    is_over = asyncio.Event()
+    shell.server.hold("LIST diemjobs", is_over)
+    listing = asyncio.create_task(shell.cluster.diemjobs.list())
+    await asyncio.sleep(0)
+    return is_over, listing
+
+
+async def test_start_shares_the_list_that_a_watch_begins_with(shell: Shell) -> None:
+    shell.apply()
+    led_since = steady_seconds()
+    is_over, listing = await begin_watch(shell)
+    starting = asyncio.create_task(shell.observer.start(led_since=led_since))
+    await asyncio.sleep(0)
+    is_over.set()
+    assert await starting == {KEY}
+    await listing
+    assert shell.server.calls == ["LIST diemjobs", "LIST jobs"]
+
+
+async def test_start_lists_anew_where_the_watch_has_begun_before_it_led(shell: Shell) -> None:
+    is_over, listing = await begin_watch(shell)
+    shell.apply()
+    async with asyncio.timeout(5):
+        assert await shell.observer.start(led_since=steady_seconds()) == {KEY}
+    is_over.set()
+    await listing
+    assert shell.server.count("LIST diemjobs") == 2
+
+
+async def test_resync_compares_with_no_list_but_its_own(shell: Shell) -> None:
+    is_over, listing = await begin_watch(shell)
+    shell.apply()
+    shell.server.edit("diemjobs", KEY, lambda raw: raw["spec"].update(state="running"))
+    async with asyncio.timeout(5):
+        assert await shell.observer.resync() == {KEY}
+    is_over.set()
+    await listing
+    assert shell.server.count("LIST diemjobs") == 2
 
 
 async def test_lists_that_agree_cost_no_further_request(shell: Shell) -> None:
@@ -274,7 +319,7 @@ async def test_only_served_namespaces_are_looked_at(
     for namespace in ("a", "b", "own"):
         shell.apply(namespace=namespace)
 
-    keys = await shell.observer.start()
+    keys = await shell.observer.start(led_since=0)
 
     assert listed == scope.listed
     assert [key.namespace for key in sorted(keys)] == served
@@ -316,7 +361,7 @@ async def test_refused_namespace_is_left_as_it_is_known_and_spoils_no_other(name
 async def test_what_could_not_be_listed_is_read_before_each_decision(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
 
     assert [await shell.observer.refresh_if_doubtful(key) for key in (KEY, OTHER, OTHER)] == [False, True, True]
     assert await shell.observer.list_refused() == {OTHER}
@@ -326,7 +371,7 @@ async def test_what_could_not_be_listed_is_read_before_each_decision(namespaced:
 async def test_diemjob_that_is_gone_is_not_read_where_lists_are_refused(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
     shell.store.remove_diemjob(OTHER)
 
     assert not await shell.observer.refresh_if_doubtful(OTHER)
@@ -337,7 +382,7 @@ async def test_comparison_that_ends_a_refusal_returns_all_keys_there(namespaced:
     shell = namespaced
     shell.store.put_diemjob(shell.diemjob(OTHER))
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    assert OTHER not in await shell.observer.start()
+    assert OTHER not in await shell.observer.start(led_since=0)
 
     assert await shell.observer.resync() == {OTHER}
     assert await shell.observer.resync() == set()
@@ -346,7 +391,7 @@ async def test_comparison_that_ends_a_refusal_returns_all_keys_there(namespaced:
 async def test_doubtful_key_of_a_refused_namespace_waits_for_its_list(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
     shell.observer.doubt(OTHER)
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
 
@@ -361,7 +406,7 @@ async def test_diemjob_that_a_watch_tells_before_its_jobs_could_be_listed_starts
     shell.start("r2")
     new = Shell(Scope(namespaces=(KEY.namespace, OTHER.namespace)), server=shell.server)
     new.server.fail("LIST jobs", FORBIDDEN, at=new.server.count("LIST jobs") + 1)
-    assert await new.observer.start() == set()
+    assert await new.observer.start(led_since=0) == set()
     new.controller.observe_diemjob_list([new.diemjob()], namespace=KEY.namespace)
     written = len(new.find_writes())
 
@@ -375,7 +420,7 @@ async def test_diemjob_that_a_watch_tells_before_its_jobs_could_be_listed_starts
 async def test_term_takes_up_what_it_could_not_list_as_soon_as_it_can(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST diemjobs", FORBIDDEN, at=2)
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
     shell.server.fail("LIST diemjobs", FORBIDDEN)
     assert await shell.observer.list_refused() == set()
     listed = len(shell.server.calls)
@@ -390,7 +435,7 @@ async def test_term_takes_up_what_it_could_not_list_as_soon_as_it_can(namespaced
 async def test_term_takes_up_what_it_could_not_list_with_the_next_comparison(namespaced: Shell) -> None:
     shell = namespaced
     shell.server.fail("LIST jobs", FORBIDDEN, at=2)
-    await shell.observer.start()
+    await shell.observer.start(led_since=0)
     shell.server.fail("LIST jobs", FORBIDDEN, at=2)
     assert await shell.observer.resync() == set()
 
@@ -425,7 +470,7 @@ async def test_lists_that_are_all_refused_fail(scope: Scope, refused: int) -> No
         shell.server.fail("LIST diemjobs", FORBIDDEN, at=place + 1)
 
     with pytest.raises(Forbidden):
-        await shell.observer.start()
+        await shell.observer.start(led_since=0)
 
 
 async def test_list_that_fails_otherwise_fails_all(namespaced: Shell) -> None:
