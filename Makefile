@@ -71,11 +71,13 @@ reliability: $(VENV) ## faults on a real API server, the histories of the simula
 	$(if $(LONG),DIEM_RELIABILITY=long) $(if $(CASE),DIEM_RELIABILITY_CASE='$(CASE)') $(BIN)/pytest tests/reliability -rfE $(if $(CASE),-m matrix,tests/simulation)
 
 # Timings are printed, never asserted. Nothing else should run on the machine.
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-peers
 bench: $(VENV) ## how fast and light it is, beside baselines of the same run; docs/performance.md explains the figures
 	$(BIN)/python -m tests.bench
 bench-quick: $(VENV) ## less of the same, under 3 minutes
 	$(BIN)/python -m tests.bench --quick
+bench-peers: $(VENV) ## starts beside those of Argo Workflows and of Kubernetes' Job controller, on the same control plane
+	$(BIN)/python -m tests.bench.peers
 
 .PHONY: image
 image: $(VENV) ## the container image as an archive in .local, built from the Containerfile without an engine or a registry

@@ -24,11 +24,12 @@ from tests.bench.starts import (
     rate_bare_posts,
     rate_burst,
     rate_client,
-    rate_job_controller,
     start_directly,
     start_over_http,
     time_bare_posts,
     time_each,
+    trigger_diemjobs,
+    trigger_suspended_jobs,
 )
 from tests.bench.statuses import (
     CONNECTIONS,
@@ -110,12 +111,14 @@ async def measure_each(
 ) -> list[float]:
     """Measure starts one after the other, in each way and in turns; return the direct ones."""
     namespace = installation.namespace
+    patching = trigger_diemjobs(arena, namespace, start_directly(arena.kube, namespace))
+    calling = trigger_diemjobs(arena, namespace, start_over_http(api))
     measured = await measure_in_turns(
         arena,
         installation,
         partial(time_bare_posts, arena, namespace),
-        partial(time_each, arena, namespace, start_directly(arena.kube, namespace)),
-        partial(time_each, arena, namespace, start_over_http(api)),
+        partial(time_each, arena, patching),
+        partial(time_each, arena, calling),
         rounds=rounds,
     )
     bare, patched, called = (list(chain.from_iterable(each)) for each in measured)
@@ -141,12 +144,14 @@ async def measure_bursts(
 ) -> None:
     """Measure so many starts at once, in each way and in turns, none of them beside what another one has left."""
     namespace = installation.namespace
+    patching = trigger_diemjobs(arena, namespace, start_directly(arena.kube, namespace))
+    calling = trigger_diemjobs(arena, namespace, start_over_http(api))
     measured = await measure_in_turns(
         arena,
         installation,
         partial(rate_bare_posts, arena, namespace, count=count),
-        partial(rate_burst, arena, namespace, start_directly(arena.kube, namespace), count=count),
-        partial(rate_burst, arena, namespace, start_over_http(api), count=count),
+        partial(rate_burst, arena, patching, count=count),
+        partial(rate_burst, arena, calling, count=count),
         partial(rate_tuned_job_controller, arena, namespace, count=count),
         rounds=rounds,
     )
@@ -174,12 +179,11 @@ async def measure_in_turns(
 
 async def rate_tuned_job_controller(arena: Arena, namespace: str, *, count: int) -> float:
     """Return Pods per second of Kubernetes' own controller, which runs only until they are gone."""
-    arena.tune_controllers()
-    rate = await rate_job_controller(arena, namespace, count=count)
+    arena.start_controllers(is_tuned=True)
+    rate = await rate_burst(arena, trigger_suspended_jobs(arena, namespace), count=count)
     await arena.clear(namespace)
     await arena.wait_for_no_pods(namespace)
-    assert arena.cluster.controller_manager is not None
-    arena.cluster.controller_manager.stop()
+    arena.stop_controllers()
     return rate
 
 
@@ -224,7 +228,7 @@ async def measure_throughput(
 
 async def measure_runs(arena: Arena, installation: Installation, sizes: Sizes, report: Report) -> None:
     """Measure the operator's processor time for whole runs, and that of Kubernetes' own controllers for their Jobs."""
-    arena.tune_controllers()
+    arena.start_controllers(is_tuned=True)
     await fill(arena, installation.namespace, count=sizes.runs)
     await arena.wait_for_rest(installation)
     ours, theirs = installation.operator.read_usage()[1], arena.read_controllers_seconds()
@@ -256,7 +260,7 @@ async def measure_scale(
     with arena.without_controllers():
         await arena.wait_for_rest(installation)
         direct = start_directly(arena.kube, installation.namespace)
-        patched = await time_each(arena, installation.namespace, direct)
+        patched = await time_each(arena, trigger_diemjobs(arena, installation.namespace, direct))
     value, empty = find_percentile(patched, 50) * 1e3, find_percentile(floor, 50) * 1e3
     name = f"{many}and {sizes.finished:,} finished Jobs: patched → Job, p50"
     report.add(Figure(name, value, "ms", empty, "in an empty cluster", 1.3))

@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 
 from tests.bench.clients import DIEMJOBS, JOBS, PODS, Client, connect_kubernetes, run_all
-from tests.localcluster import LocalCluster
+from tests.localcluster import Component, LocalCluster
 from tests.reliability.installation import Installation, Site, open_site
 from tests.reliability.people import make_diemjob
 from tests.reliability.processes import SOURCE_ROOT, Program, read_usage
 
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50", "--concurrent-gc-syncs=50")
 """What lets the Job controller of Kubernetes go as fast as it can."""
+
+SHIPPED = ("--kube-api-qps=20", "--kube-api-burst=30")
+"""What Kubernetes' own controllers have where nobody says otherwise, as the local cluster does."""
 
 LEFT_OUT = ("cryptography", "kubernetes")
 """What libraries would load that the image does not have."""
@@ -103,20 +106,28 @@ class Arena:
             for part in parts:
                 part.start()
 
-    def tune_controllers(self) -> None:
-        """Start Kubernetes' own controllers anew, as fast as they go."""
-        manager = self.cluster.controller_manager
-        assert manager is not None
-        if TUNED[0] not in manager.command:
-            manager.command = (*manager.command, *TUNED)
+    def start_controllers(self, *, is_tuned: bool) -> None:
+        """Start Kubernetes' own controllers anew: as fast as they go, or as they are shipped."""
+        manager = self._controller_manager
+        others = [argument for argument in manager.command if argument not in {*TUNED, *SHIPPED}]
+        manager.command = (*others, *(TUNED if is_tuned else SHIPPED))
         manager.restart()
+
+    def stop_controllers(self) -> None:
+        """End them."""
+        self._controller_manager.stop()
+
+    @property
+    def _controller_manager(self) -> Component:
+        manager = self.cluster.controller_manager
+        assert manager is not None, "every cluster of the benchmark has one"
+        return manager
 
     def read_controllers_seconds(self) -> float:
         """Return the processor seconds of Kubernetes' own controllers since they were started."""
-        manager = self.cluster.controller_manager
-        assert manager is not None
-        assert manager.pid is not None
-        return read_usage(manager.pid)[1]
+        pid = self._controller_manager.pid
+        assert pid is not None
+        return read_usage(pid)[1]
 
     async def wait_for_events(self, installation: Installation) -> None:
         """Return when the operator posts no more Events: it does so one by one, and goes on after the runs."""

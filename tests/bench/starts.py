@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +24,24 @@ BETWEEN_SECONDS = 0.02
 """So that one start is not measured with what is left to do for the one before."""
 
 Start = Callable[[str], Coroutine[Any, Any, tuple[str, float]]]
-"""Takes a DiemJob; gives the run's id and the moment from which the time counts."""
+"""Takes the name of what is started; gives the id of the run and the moment from which the time counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A way to have a controller start something.
+
+    Attributes:
+        prepare: makes what is to be started, by these names.
+        start: starts one of them.
+        children: the collection in which something appears then.
+        find_id: tells the id of the run from that.
+    """
+
+    prepare: Callable[[Sequence[str]], Awaitable[None]]
+    start: Start
+    children: str
+    find_id: Callable[[Object], str]
 
 
 def find_run_id(found: Object) -> str:
@@ -55,29 +74,50 @@ def start_over_http(api: Client) -> Start:
     return start
 
 
-async def time_each(arena: Arena, namespace: str, start: Start) -> list[float]:
-    """Start some DiemJobs one after the other; return the seconds from each start to its Job."""
+def trigger_diemjobs(arena: Arena, namespace: str, start: Start) -> Trigger:
+    """Return the trigger of our own Jobs."""
+    make = partial(arena.make_diemjobs, namespace)
+    return Trigger(prepare=make, start=start, children=JOBS.format(namespace), find_id=find_run_id)
+
+
+def trigger_suspended_jobs(arena: Arena, namespace: str) -> Trigger:
+    """Return the trigger of Kubernetes' own Pods: the patch that unsuspends a Job."""
+    path = JOBS.format(namespace)
+
+    async def prepare(names: Sequence[str]) -> None:
+        await run_all(arena.kube.send("POST", path, make_job(name, is_suspended=True)) for name in names)
+        await asyncio.sleep(3)
+
+    async def start(name: str) -> tuple[str, float]:
+        await arena.kube.merge(f"{path}/{name}", {"spec": {"suspend": False}})
+        return name, time.perf_counter()
+
+    return Trigger(prepare=prepare, start=start, children=PODS.format(namespace), find_id=find_job_name)
+
+
+async def time_each(arena: Arena, trigger: Trigger) -> list[float]:
+    """Start some, one after the other; return the seconds from each start to what comes of it."""
     names = name_all(f"each-{uuid4().hex[:6]}", ROUND + WARM_UP)
-    await arena.make_diemjobs(namespace, names)
+    await trigger.prepare(names)
     seconds = []
-    async with Arrivals(find_run_id).watching(arena.kube, JOBS.format(namespace)) as arrivals:
+    async with Arrivals(trigger.find_id).watching(arena.kube, trigger.children) as arrivals:
         for name in names:
-            run_id, began = await start(name)
+            run_id, began = await trigger.start(name)
             seconds.append(max(0.0, await arrivals.wait([run_id]) - began))
             await asyncio.sleep(BETWEEN_SECONDS)
     return seconds[WARM_UP:]
 
 
-async def rate_burst(arena: Arena, namespace: str, start: Start, *, count: int) -> float:
-    """Start many DiemJobs at once; return Jobs per second, from the first start to the last Job."""
+async def rate_burst(arena: Arena, trigger: Trigger, *, count: int) -> float:
+    """Start many at once; return how many a second, from the first start to the last of what comes of them."""
     names = name_all(f"burst-{uuid4().hex[:6]}", count)
-    await arena.make_diemjobs(namespace, names)
+    await trigger.prepare(names)
     run_ids: list[str] = []
 
     async def start_one(name: str) -> None:
-        run_ids.append((await start(name))[0])
+        run_ids.append((await trigger.start(name))[0])
 
-    async with Arrivals(find_run_id).watching(arena.kube, JOBS.format(namespace)) as arrivals:
+    async with Arrivals(trigger.find_id).watching(arena.kube, trigger.children) as arrivals:
         began = time.perf_counter()
         await run_all(start_one(name) for name in names)
         last = await arrivals.wait(run_ids)
@@ -114,16 +154,3 @@ async def rate_bare_posts(arena: Arena, namespace: str, *, count: int) -> float:
     began = time.perf_counter()
     await run_all(arena.kube.send("POST", path, make_job(name)) for name in name_all(f"bare-{uuid4().hex[:6]}", count))
     return count / (time.perf_counter() - began)
-
-
-async def rate_job_controller(arena: Arena, namespace: str, *, count: int) -> float:
-    """Unsuspend many Jobs at once; return Pods per second, from the first patch to the last Pod."""
-    names: Sequence[str] = name_all(f"peer-{uuid4().hex[:6]}", count)
-    path = JOBS.format(namespace)
-    await run_all(arena.kube.send("POST", path, make_job(name, is_suspended=True)) for name in names)
-    await asyncio.sleep(3)
-    async with Arrivals(find_job_name).watching(arena.kube, PODS.format(namespace)) as arrivals:
-        began = time.perf_counter()
-        await run_all(arena.kube.merge(f"{path}/{name}", {"spec": {"suspend": False}}) for name in names)
-        last = await arrivals.wait(names)
-    return count / (last - began)

@@ -49,6 +49,24 @@ def obtain(programs: Iterable[Program], log: Log) -> dict[str, Path]:
     return {program.name: found[program.name] or _cached(program) for program in programs}
 
 
+def find_source(program: Program, log: Log) -> Path:
+    """Return the folder of the Go module that a program comes from, with all that it is published with."""
+    command = [str(find_go(cache_folder(), log)), "list", "-f", "{{.Module.Dir}}", program.package]
+    environment = os.environ | _recipe(program).environment
+    listed = subprocess.run(
+        command,
+        cwd=program.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if listed.returncode != 0:
+        raise BuildError(f"`{' '.join(command)}` in {program.folder} failed: {listed.stderr.strip()[-2000:]}")
+    return Path(listed.stdout.strip())
+
+
 def _find(program: Program) -> Path | None:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     given = Path(assets, program.name) if assets and program.name in DEVELOPERS_PROGRAMS else None

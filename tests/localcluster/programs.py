@@ -78,6 +78,11 @@ COREDNS = Program(name="coredns", module="coredns", package="github.com/coredns/
 HELM = Program(name="helm", module="helm", package="helm.sh/helm/v3/cmd/helm", linker_flags=_HELM_FLAGS)
 HELM4 = Program(name="helm4", module="helm4", package="helm.sh/helm/v4/cmd/helm")
 HELM_DOCS = Program(name="helm-docs", module="helm-docs", package="github.com/norwoodj/helm-docs/cmd/helm-docs")
+ARGO_WORKFLOWS = Program(
+    name="workflow-controller",
+    module="argo-workflows",
+    package="github.com/argoproj/argo-workflows/v4/cmd/workflow-controller",
+)
 STRICT_DECODE = Program(name="strict-decode", module="strict-decode", package=".")
 
 _CONTAINERD_COMMANDS = "github.com/containerd/containerd/v2/cmd"

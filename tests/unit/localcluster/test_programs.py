@@ -60,7 +60,15 @@ def test_helm_takes_itself_for_one_of_the_clusters_kubernetes() -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [programs.COREDNS, programs.HELM, programs.HELM4, programs.HELM_DOCS, programs.STRICT_DECODE]
+    "program",
+    [
+        programs.ARGO_WORKFLOWS,
+        programs.COREDNS,
+        programs.HELM,
+        programs.HELM4,
+        programs.HELM_DOCS,
+        programs.STRICT_DECODE,
+    ],
 )
 def test_no_cluster_builds_what_it_was_not_asked_for(program: Program) -> None:
     assert program not in (*programs.CONTROL_PLANE, *programs.REAL_NODE, *programs.SIMULATED_NODE)
