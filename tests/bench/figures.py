@@ -55,9 +55,11 @@ class Report:
         print(_format_line(figure), flush=True)
 
     def write(self, path: Path) -> None:
-        """Write everything as JSON."""
+        """Write everything as JSON, and say where."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         lines = [asdict(each) | {"ratio": each.ratio, "is_met": each.is_met} for each in self.figures]
         path.write_text(json.dumps({"machine": self.machine, "figures": lines}, indent=2) + "\n")
+        print(f"\nwritten: {path}")
 
 
 def print_head(machine: str) -> None:

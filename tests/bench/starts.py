@@ -110,8 +110,18 @@ async def time_each(arena: Arena, trigger: Trigger) -> list[float]:
 
 async def rate_burst(arena: Arena, trigger: Trigger, *, count: int) -> float:
     """Start many at once; return how many a second, from the first start to the last of what comes of them."""
+    return await rate_prepared(arena, trigger, await prepare_burst(trigger, count=count))
+
+
+async def prepare_burst(trigger: Trigger, *, count: int) -> Sequence[str]:
+    """Make so many that can be started; return their names."""
     names = name_all(f"burst-{uuid4().hex[:6]}", count)
     await trigger.prepare(names)
+    return names
+
+
+async def rate_prepared(arena: Arena, trigger: Trigger, names: Sequence[str]) -> float:
+    """Start all that was prepared; return how many a second, as `rate_burst`."""
     run_ids: list[str] = []
 
     async def start_one(name: str) -> None:
@@ -121,7 +131,7 @@ async def rate_burst(arena: Arena, trigger: Trigger, *, count: int) -> float:
         began = time.perf_counter()
         await run_all(start_one(name) for name in names)
         last = await arrivals.wait(run_ids)
-    return count / (last - began)
+    return len(names) / (last - began)
 
 
 def make_job(name: str, *, is_suspended: bool = False) -> dict[str, object]:
