@@ -85,14 +85,14 @@ async def compare(report: Report, directory: Path) -> None:
     async with open_arena(directory) as arena:
         with arena.install() as installation, arena.without_controllers():
             argo = ArgoWorkflows(arena, installation.namespace)
-            ours, *others = contenders = list_contenders(arena, installation, argo)
+            contenders = list_contenders(arena, installation, argo)
             for place in range(ROUNDS):
                 for contender in contenders:
                     if place == 0 or not contender.is_throttled:
                         await arena.begin_anew(installation)
                         await measure(arena, contender)
-    for contender in [ours, *others]:
-        report_on(report, contender, ours)
+    for contender in contenders:
+        report_on(report, contender, contenders[0])
 
 
 def list_contenders(arena: Arena, installation: Installation, argo: ArgoWorkflows) -> Sequence[Contender]:

@@ -1,5 +1,6 @@
 """Several operators: who leads is frozen, cut off, killed or wrong about the time, and still only the leader writes."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -167,6 +168,7 @@ def test_new_leader_lists_once_and_a_standby_that_takes_over_anew(theatre: Theat
         assert [len(each.met) for each in lists] == [1, 1]
         leader.stop()
         eventually("the standby has listed what it leads", lambda: standby.is_leader and len(lists[1].met) > 1)
+        threading.Event().wait(2)
         assert len(lists[1].met) == 2
 
 

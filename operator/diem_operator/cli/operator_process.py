@@ -4,7 +4,8 @@
                                                                             └─ standing by
 
 The parts start from left to right and end from right to left: the controllers first, then the Lease is released, so
-that another replica takes over while this one still says goodbye.
+that another replica takes over while this one still says goodbye. Of the watches, those of DiemJobs and Jobs begin to
+list only when the elector has had its first look.
 """
 
 import asyncio
@@ -132,7 +133,7 @@ class OperatorProcess:
             await run_for_ever(recording, watching, *following, electing, *handing_over)
 
     async def _follow(self, watch: Watch[Any]) -> None:
-        """Watch once it is known who leads: so the list that the watch begins with serves a new leader, too."""
+        """Watch once the first look at the lease is over: so the list that it begins with serves a new leader, too."""
         await self._elector.has_looked.wait()
         await watch.run()
 

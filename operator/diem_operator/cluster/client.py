@@ -252,7 +252,7 @@ async def _read_chunks(
 
 
 def _abort(response: aiohttp.ClientResponse) -> None:
-    """Drop a response's connection at once: a TLS goodbye would outlive the event loop that is about to end."""
+    """Drop a response's connection at once, with what it may still bring; nobody reads that any more."""
     connection = response.connection
     if connection is not None and connection.transport is not None:
         connection.transport.abort()

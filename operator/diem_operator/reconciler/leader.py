@@ -153,7 +153,7 @@ class LeaderElector:
             self.has_looked.set()
             await asyncio.sleep(self._standby_seconds())
         self.led_since = self._clock()
-        self.has_looked.set()
+        self.has_looked.set()  # before the work begins: its first LIST joins one of those who wait for this
 
     async def _lead(self, on_started: Callback, on_stopped: Callback) -> None:
         """Return when the lease is lost; raise what the work raises, unless it failed because of that."""

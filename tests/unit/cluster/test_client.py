@@ -407,6 +407,7 @@ class SilentServer:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(5)
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def run_until_hung_up_on(self) -> bool:
